@@ -1,0 +1,1 @@
+"""Business processes as events in KurrentDB, learned by a small language model."""
