@@ -1,0 +1,239 @@
+"""Baselines: what counting alone can do, so that a language model has something to beat.
+
+Every model looks at the event types only, and at the category of the case. Each has
+``fit(cases)`` and ``parameters``, and like the predictor ``score(case)`` and
+``next_events(prefix, k)``, so that one benchmark serves them all. A *rule* turns a model into
+yes or no for a case.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import log
+from typing import Protocol, Self
+
+from procutils.cases import END, Case, Event, EventScore
+
+#: Stands for every event type that training never showed.
+UNSEEN = "(unseen)"
+
+#: Probability given to what a model without smoothing has never seen: far below any count's.
+FLOOR = 1e-9
+
+_START = "(start)"
+
+Context = tuple[str, ...]
+
+
+class NextEvents(Protocol):
+    """Anything that says what comes next: a baseline here, or the language model."""
+
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]: ...
+
+
+class CountingModel:
+    """What the counting models share: they differ in ``_contexts`` and in ``_probability``."""
+
+    def __init__(self) -> None:
+        self.vocabulary: set[str] = {END}
+        self._counts: defaultdict[Context, Counter[str]] = defaultdict(Counter)
+
+    def fit(self, cases: Iterable[Case]) -> Self:
+        """Count how often each type followed each context; a second call starts afresh."""
+        self.vocabulary, self._counts = {END}, defaultdict(Counter)
+        for case in cases:
+            self.vocabulary.update(case.types)
+            for i, type_ in enumerate((*case.types, END)):
+                for context in self._contexts(case.category, case.types[:i]):
+                    self._counts[context][type_] += 1
+        return self
+
+    def score(self, case: Case) -> list[EventScore]:
+        """Natural-log probability of each event's type, and of END: n + 1 entries."""
+        return [
+            EventScore(
+                type_, {"type": log(self._probability(case.category, case.types[:i], type_))}
+            )
+            for i, type_ in enumerate((*case.types, END))
+        ]
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
+        """``score`` for each case, in the same order."""
+        return [self.score(case) for case in cases]
+
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
+        """The k most probable next types after the whole of ``prefix``; ties go by name."""
+        return _most_probable(self.distribution(prefix), k)
+
+    def distribution(self, prefix: Case) -> dict[str, float]:
+        """Probability of each type that may follow ``prefix``, END included."""
+        raise NotImplementedError
+
+    @property
+    def parameters(self) -> int:
+        """How many counts the model keeps."""
+        return sum(len(counter) for counter in self._counts.values())
+
+    def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
+        """What is remembered of a prefix, shortest first."""
+        raise NotImplementedError
+
+    def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
+        raise NotImplementedError
+
+
+class _Unsmoothed(CountingModel):
+    """Relative frequencies of what was seen, FLOOR for all else.
+
+    The seen types of a context sum to one; a context never seen has no distribution at all.
+    """
+
+    def distribution(self, prefix: Case) -> dict[str, float]:
+        seen = self._seen(prefix.category, prefix.types)
+        return {type_: count / seen.total() for type_, count in seen.items()}
+
+    def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
+        seen = self._seen(category, types)
+        return seen[next_type] / seen.total() if seen[next_type] else FLOOR
+
+    def _seen(self, category: str, types: Sequence[str]) -> Counter[str]:
+        (context,) = self._contexts(category, types)
+        return self._counts.get(context, Counter())
+
+
+class Bigram(_Unsmoothed):
+    """The last event type decides. As a set of seen pairs: ``unseen_rule(Bigram(), case)``."""
+
+    def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
+        yield (category, types[-1] if types else _START)
+
+
+class PrefixTree(_Unsmoothed):
+    """The whole sequence so far decides: a tree with one node for every prefix seen."""
+
+    def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
+        yield (category, _START, *types)
+
+
+class NGram(CountingModel):
+    """Interpolated back-off over the last ``order`` − 1 types, with Witten-Bell smoothing.
+
+    p(w | h) = (c(h, w) + T(h) · p(w | h′)) / (c(h) + T(h)), where c counts, T(h) is the number of
+    different types that followed h, and h′ is h without its oldest type; a context never seen
+    hands over to h′. Below the empty history lies the uniform distribution over every type of
+    training, END and UNSEEN, so all of them have a positive probability and sum to one.
+    Source: Witten & Bell, "The zero-frequency problem", IEEE Trans. Inf. Theory 37(4), 1991, in
+    the recursive form of Chen & Goodman, "An empirical study of smoothing techniques", 1998.
+    """
+
+    def __init__(self, order: int = 3) -> None:
+        if order < 1:
+            raise ValueError(f"order is {order}; an n-gram has an order of at least 1")
+        super().__init__()
+        self.order = order
+
+    @classmethod
+    def choose(
+        cls, train: Sequence[Case], validation: Sequence[Case], orders: Iterable[int] = range(1, 9)
+    ) -> Self:
+        """The model fitted on ``train`` whose order gives ``validation`` the highest likelihood."""
+        if not validation:
+            raise ValueError("no validation cases; the order of an n-gram is chosen on some")
+        models = [cls(order).fit(train) for order in orders]
+        if not models:
+            raise ValueError("no orders to choose from; give at least one")
+        return min(models, key=lambda model: _total_surprisal(model, validation))
+
+    def distribution(self, prefix: Case) -> dict[str, float]:
+        return {
+            type_: self._probability(prefix.category, prefix.types, type_)
+            for type_ in (*sorted(self.vocabulary), UNSEEN)
+        }
+
+    def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
+        # Only what the order can see is looked at, so that long cases cost no more than short ones.
+        recent = (_START, *types) if len(types) < self.order else tuple(types[-self.order :])
+        for length in range(min(self.order, len(recent) + 1)):
+            yield (category, *recent[len(recent) - length :])
+
+    def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
+        probability = 1 / (len(self.vocabulary) + 1)  # + 1 for UNSEEN, whatever its name
+        for context in self._contexts(category, types):
+            if seen := self._counts.get(context):
+                followers = len(seen)
+                weighted = seen[next_type] + followers * probability
+                probability = weighted / (seen.total() + followers)
+        return probability
+
+
+class KnownProcess:
+    """The floor: a process whose true distribution is known, scored like any model.
+
+    processes: for each category an object whose ``next_events(events)`` gives the true
+        probability of each next type after these events, fields and all.
+    What the process does not allow gets FLOOR.
+    """
+
+    def __init__(self, processes: Mapping[str, TrueDistribution]) -> None:
+        self._processes = processes
+
+    def distribution(self, prefix: Case) -> dict[str, float]:
+        """True probability of each type that may follow ``prefix``; empty after a violation."""
+        if prefix.category not in self._processes:
+            known = ", ".join(sorted(self._processes))
+            raise KeyError(f"no process for category {prefix.category!r}; there are {known}")
+        return self._processes[prefix.category].next_events(prefix.events)
+
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
+        """The k most probable next types after the whole of ``prefix``; ties go by name."""
+        return _most_probable(self.distribution(prefix), k)
+
+    def score(self, case: Case) -> list[EventScore]:
+        """True natural-log probability of each event's type, and of END: n + 1 entries."""
+        scores = []
+        for i, type_ in enumerate((*case.types, END)):
+            truth = self.distribution(Case(case.id, case.events[:i]))
+            scores.append(EventScore(type_, {"type": log(truth.get(type_) or FLOOR)}))
+        return scores
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
+        """``score`` for each case, in the same order."""
+        return [self.score(case) for case in cases]
+
+
+class TrueDistribution(Protocol):
+    """One process with a known distribution."""
+
+    def next_events(self, events: list[Event]) -> dict[str, float]: ...
+
+
+def flag_everything(case: Case) -> bool:
+    """The rule with perfect recall: every case is an anomaly."""
+    return True
+
+
+def argmax_rule(model: NextEvents, case: Case) -> bool:
+    """True if any event after the first is not the one most probable continuation.
+
+    One greedy guess per event, and no guess about the end: wherever a process truly branches,
+    normal cases on the smaller branch are flagged, however good the model is.
+    """
+    for i in range(1, len(case.events)):
+        best = model.next_events(Case(case.id, case.events[:i]), 1)
+        if not best or best[0][0] != case.events[i].type:
+            return True
+    return False
+
+
+def unseen_rule(model: Bigram | PrefixTree, case: Case) -> bool:
+    """True if the case, its end included, holds a step that the training part never showed."""
+    return any(score.surprisal >= -log(FLOOR) for score in model.score(case))
+
+
+def _most_probable(distribution: Mapping[str, float], k: int) -> list[tuple[str, float]]:
+    return sorted(distribution.items(), key=lambda item: (-item[1], item[0]))[:k]
+
+
+def _total_surprisal(model: CountingModel, cases: Iterable[Case]) -> float:
+    return sum(score.surprisal for case in cases for score in model.score(case))
