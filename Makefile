@@ -80,10 +80,10 @@ $(PY):
 	$(PYTHON) -m venv $(VENV)
 
 $(READY): pyproject.toml requirements.lock | $(PY)
-	@index="$(TORCH_INDEX)"; \
-	if [ "$(origin TORCH_INDEX)" = file ] && $(PY) -m pip config list | grep -qE 'index-url|find-links|no-index'; \
-	then echo "torch: from where pip is configured to look"; index=; fi; set -x; \
-	$(PY) -m pip install --no-deps $${index:+--extra-index-url "$$index"} $$(grep -oE '^torch==[^ ]+' requirements.lock)
+	@torch=$$(grep -oE '^torch==[^ ]+' requirements.lock); index="$(TORCH_INDEX)"; \
+	if [ "$(origin TORCH_INDEX)" = file ] && $(PY) -m pip config list | grep -E 'index-url|find-links|no-index' >&2; \
+	then echo "pip is configured as above, so torch comes from there; TORCH_INDEX=URL overrides"; index=; fi; \
+	set -x; $(PY) -m pip install --no-deps $${index:+--extra-index-url "$$index"} "$$torch"
 	$(PY) -m pip install -r requirements.lock
 	$(PY) -m pip install --no-deps --editable .
 	@touch $@

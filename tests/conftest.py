@@ -1,0 +1,44 @@
+"""What all tests share: an environment that is the same everywhere, and a KurrentDB."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before any library reads them: no model hub, no progress bars, no more threads than `make test` takes.
+for name, value in {
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "OMP_NUM_THREADS": "2",
+}.items():
+    os.environ.setdefault(name, value)
+
+#: The root of the project.
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs_folder() -> Iterator[Path]:
+    """Where runs go while testing: never the user's own `runs/`."""
+    with tempfile.TemporaryDirectory(prefix="procutils-runs-") as folder:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PROCUTILS_RUNS", folder)
+            yield Path(folder)
+
+
+@pytest.fixture
+def kurrentdb(tmp_path: Path) -> Iterator["KurrentDB"]:  # noqa: F821
+    """An open KurrentDB: the embedded one with an empty store, or the one behind KURRENTDB_URI."""
+    from procutils.store import connect
+
+    with connect(tmp_path / "kurrentdb") as database:
+        yield database
