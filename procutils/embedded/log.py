@@ -1,0 +1,146 @@
+"""The log: appends, deletions, and the news that something was appended.
+
+SQLite is the log. Nothing of it is kept in memory, save its last position.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from . import schema
+from .expected import check_version, earlier_write
+from .schema import LAST_REVISION
+from .transaction import METADATA, NewRecord, Transaction, system_record
+
+
+class Written(NamedTuple):
+    """Where the last record of a write is. revision -1: the stream has none."""
+
+    revision: int
+    position: int
+
+
+class Log:
+    """A log in one SQLite file; safe to use from many threads.
+
+    Raises StoreUnreadable on opening a file that is not a log of this version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            schema.check(path)
+        else:
+            schema.create(path)
+        self.path = path
+        self._writing = threading.Lock()
+        self._connection = schema.connect(path)
+        self._readers: list[sqlite3.Connection] = []
+        self._news = threading.Condition()
+        self._position = 0
+        self._closed = False
+        with self._transaction() as transaction:
+            if transaction.position == 0:
+                # Position 0 is never used: to resume after it means from the beginning.
+                transaction.write("$$$log", [system_record(METADATA, {})])
+
+    @property
+    def position(self) -> int:
+        """The position of the last committed record."""
+        return self._position
+
+    def append(self, stream: str, expected: int, records: Sequence[NewRecord]) -> Written:
+        """Write all records or none; repeated with the same ids it writes nothing.
+
+        expected: the stream's last revision, or NO_STREAM, ANY, EXISTS. Raises
+        WrongExpectedVersion, StreamDeleted, BadMetadata.
+        """
+        with self._transaction() as transaction:
+            current = transaction.stream(stream)
+            ids = [record.id for record in records]
+            earlier = earlier_write(transaction.connection, current, expected, ids)
+            if earlier is not None:
+                return Written(*earlier)
+            self._check(transaction, stream, expected)
+            if not records:
+                return Written(current.head, transaction.position)
+            if current.deleted:
+                revived = transaction.metadata(stream) | {"$tb": current.head + 1}
+                transaction.write(f"$${stream}", [system_record(METADATA, revived)])
+            position = transaction.position + len(records)
+            transaction.write(stream, records)
+            return Written(current.head, position)
+
+    def delete(self, stream: str, expected: int) -> Written:
+        """Hide what the stream holds; it may be written again. Raises as ``append`` does."""
+        with self._transaction() as transaction:
+            self._check(transaction, stream, expected)
+            hidden = system_record(METADATA, {"$tb": LAST_REVISION})
+            transaction.write(f"$${stream}", [hidden])
+            return Written(transaction.stream(stream).head, transaction.position)
+
+    def tombstone(self, stream: str, expected: int) -> Written:
+        """Close the stream for ever. Raises as ``append`` does."""
+        with self._transaction() as transaction:
+            self._check(transaction, stream, expected)
+            transaction.tombstone(stream)
+            return Written(LAST_REVISION, transaction.position)
+
+    def wait_beyond(self, position: int, active: Callable[[], bool]) -> None:
+        """Sleep until the log is longer than ``position``, or no longer ``active`` (see wake)."""
+        with self._news:
+            self._news.wait_for(lambda: self._position > position or self._closed or not active())
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
+        with self._news:
+            self._news.notify_all()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Borrow a connection for one page. Not to be held while a client consumes the page: an
+        open statement would keep the WAL from being folded back into the file."""
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = schema.connect_reading(self.path)
+        try:
+            yield connection
+        finally:
+            if self._closed:
+                connection.close()
+            else:
+                self._readers.append(connection)
+
+    def close(self) -> None:
+        with self._writing:
+            self._closed = True
+            self.wake()
+            while self._readers:
+                self._readers.pop().close()
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        with self._writing:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = Transaction(self._connection)
+                yield transaction
+                transaction.flush()
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # left by an exception
+                    self._connection.execute("ROLLBACK")
+            with self._news:
+                self._position = transaction.position
+                self._news.notify_all()
+
+    @staticmethod
+    def _check(transaction: Transaction, stream: str, expected: int) -> None:
+        has_metadata = transaction.stream(f"$${stream}").head >= 0
+        check_version(transaction.stream(stream), expected, has_metadata=has_metadata)

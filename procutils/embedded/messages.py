@@ -1,0 +1,157 @@
+"""Between the protocol's messages and the log's records."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import NoReturn
+
+import grpc
+from kurrentdbclient.protos.v1 import shared_pb2, streams_pb2
+
+from .expected import ANY, EXISTS, NO_STREAM, StreamDeleted, WrongExpectedVersion
+from .filters import BadFilter
+from .reading import Found, Record
+from .transaction import BadMetadata, NewRecord
+
+JSON, BYTES = "application/json", "application/octet-stream"
+ReadResp = streams_pb2.ReadResp
+_Event = ReadResp.ReadEvent.RecordedEvent
+
+#: One append may be this large, as on KurrentDB servers before 25.1: what is written here can be
+#: written everywhere.
+MAX_APPEND_BYTES = 2**20
+
+
+class BadRequest(ValueError):
+    """A request that no server could carry out."""
+
+
+class AppendTooLarge(ValueError):
+    """More than MAX_APPEND_BYTES in one append."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Maximum Append Size of {MAX_APPEND_BYTES} Exceeded.")
+
+
+#: What a log may refuse, and what the client is told by ``refuse``.
+REFUSALS = (StreamDeleted, WrongExpectedVersion, BadMetadata, BadFilter, BadRequest, AppendTooLarge)
+
+
+def refuse(context: grpc.ServicerContext, error: Exception, operation: str = "Append") -> NoReturn:
+    """End the call with the status, and the ``exception`` trailer, that clients expect."""
+    match error:
+        case StreamDeleted():
+            status, trailers = (
+                grpc.StatusCode.FAILED_PRECONDITION,
+                {"exception": "stream-deleted", "stream-name": error.stream},
+            )
+            text = str(error)
+        case WrongExpectedVersion():
+            status, trailers = (
+                grpc.StatusCode.FAILED_PRECONDITION,
+                {
+                    "exception": "wrong-expected-version",
+                    "stream-name": error.stream,
+                    "expected-version": str(error.expected),
+                    "actual-version": str(error.current),
+                },
+            )
+            text = f"{operation} failed due to {error}"
+        case AppendTooLarge():
+            status, trailers = (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                {
+                    "exception": "maximum-append-size-exceeded",
+                    "maximum-append-size": str(MAX_APPEND_BYTES),
+                },
+            )
+            text = str(error)
+        case _:
+            status, trailers, text = grpc.StatusCode.INVALID_ARGUMENT, {}, str(error)
+    context.set_trailing_metadata(tuple((key, _ascii(value)) for key, value in trailers.items()))
+    context.abort(status, text)
+
+
+def _ascii(value: str) -> str:
+    return value.encode("ascii", "backslashreplace").decode()
+
+
+def stream_name(identifier: shared_pb2.StreamIdentifier) -> str:
+    try:
+        name = identifier.stream_name.decode("utf8")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The stream name {identifier.stream_name!r} is not UTF-8.") from error
+    if not name or name in ("$all", "$$"):
+        raise BadRequest(f"{name!r} is not the name of a stream.")
+    return name
+
+
+def expected_version(options: object, exact: str) -> int:
+    """The expected version of a request's options. exact: the field that holds a revision."""
+    kind = options.WhichOneof(f"expected_{'stream_revision' if exact == 'revision' else exact}")
+    return {"no_stream": NO_STREAM, "any": ANY, "stream_exists": EXISTS}.get(
+        kind, getattr(options, exact)
+    )
+
+
+def event_id(message: shared_pb2.UUID) -> bytes:
+    if message.WhichOneof("value") == "structured":
+        high, low = (
+            message.structured.most_significant_bits,
+            message.structured.least_significant_bits,
+        )
+        return high.to_bytes(8, "big", signed=True) + low.to_bytes(8, "big", signed=True)
+    try:
+        return uuid.UUID(message.string).bytes
+    except ValueError as error:
+        raise BadRequest(f"The event id {message.string!r} is not a UUID.") from error
+
+
+def event_uuid(id: bytes, structured: bool) -> shared_pb2.UUID:
+    if structured:
+        high, low = (int.from_bytes(half, "big", signed=True) for half in (id[:8], id[8:]))
+        return shared_pb2.UUID(
+            structured=shared_pb2.UUID.Structured(
+                most_significant_bits=high, least_significant_bits=low
+            )
+        )
+    return shared_pb2.UUID(string=str(uuid.UUID(bytes=id)))
+
+
+def new_record(message: object) -> NewRecord:
+    """From a ProposedMessage of Append or BatchAppend. Raises BadRequest."""
+    metadata: Mapping[str, str] = message.metadata
+    type = metadata.get("type", "")
+    if not type:
+        raise BadRequest("An event has no type.")
+    is_json = metadata.get("content-type", BYTES) == JSON
+    return NewRecord(event_id(message.id), type, is_json, message.data, message.custom_metadata)
+
+
+def recorded(record: Record, structured: bool) -> _Event:
+    return _Event(
+        id=event_uuid(record.id, structured),
+        stream_identifier=shared_pb2.StreamIdentifier(stream_name=record.stream.encode()),
+        stream_revision=record.revision,
+        prepare_position=record.position,
+        commit_position=record.position,
+        metadata={
+            "type": record.type,
+            "content-type": JSON if record.is_json else BYTES,
+            "created": str(record.created),
+        },
+        custom_metadata=record.metadata,
+        data=record.data,
+    )
+
+
+def read_event(found: Found, structured: bool) -> ReadResp:
+    """The answer for one record; with an unresolvable link the event stays unset."""
+    return ReadResp(
+        event=ReadResp.ReadEvent(
+            event=recorded(found.event, structured) if found.event else None,
+            link=recorded(found.link, structured) if found.link else None,
+            commit_position=found.place.position,
+        )
+    )

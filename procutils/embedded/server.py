@@ -1,0 +1,150 @@
+"""The server: one per data folder, on the loopback interface only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+import grpc
+from kurrentdbclient.protos.v1 import gossip_pb2_grpc, streams_pb2_grpc
+
+from .gossip import Gossip
+from .log import Log
+from .streams import Streams
+from .unimplemented import Unimplemented
+from .workers import Workers
+
+HOST = "127.0.0.1"
+LOG, LOCK, ENDPOINT = "log.sqlite3", "lock", "endpoint"
+
+#: Calls at once, subscriptions included; one more is refused rather than left waiting.
+MAX_CALLS = 512
+#: The largest message: more than one append may hold, so that too large an append is refused by name.
+MAX_MESSAGE_BYTES = 17 * 2**20
+
+
+class StoreInUse(Exception):
+    """Another server holds the data folder. uri: where it answers, None while it starts."""
+
+    def __init__(self, data: Path, uri: str | None) -> None:
+        self.data, self.uri = data, uri
+        where = f"at {uri}: connect to that (KURRENTDB_URI={uri})" if uri else "and is starting"
+        super().__init__(
+            f"The event store {data} is in use by another server {where}, or stop it first."
+        )
+
+
+class EmbeddedKurrentDB:
+    """A KurrentDB-compatible server on one SQLite file, run by threads of this process.
+
+    data: the folder of the store, made if it is missing. port: 0 for any free one.
+    ``with EmbeddedKurrentDB(data) as server: KurrentDBClient(server.uri)``.
+
+    start raises StoreInUse, StoreUnreadable, and OSError when the port is taken.
+    """
+
+    def __init__(self, data: Path, port: int = 0) -> None:
+        self.data = Path(data)
+        self.port = port
+        self._lock: int | None = None
+        self._log: Log | None = None
+        self._server: grpc.Server | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"kurrentdb://{HOST}:{self.port}?Tls=false"
+
+    def start(self) -> Self:
+        if self._server is not None:
+            return self
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.data)
+        try:
+            self._log = Log(self.data / LOG)
+            self._server = self._serve(self._log)
+        except BaseException:
+            self.stop()
+            raise
+        _write_atomically(self.data / ENDPOINT, self.uri + "\n")
+        return self
+
+    def stop(self) -> None:
+        """End all calls, close the file and give the folder free. Stopping twice is fine."""
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+            (self.data / ENDPOINT).unlink(missing_ok=True)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _serve(self, log: Log) -> grpc.Server:
+        server = grpc.server(
+            Workers(MAX_CALLS),
+            maximum_concurrent_rpcs=MAX_CALLS,
+            options=[
+                ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared one
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ],
+        )
+        try:
+            self.port = server.add_insecure_port(f"{HOST}:{self.port}")
+        except RuntimeError as error:
+            raise OSError(
+                f"Cannot listen on {HOST}:{self.port}: the port is taken. Choose another, or 0 "
+                "for any free one."
+            ) from error
+        streams_pb2_grpc.add_StreamsServicer_to_server(Streams(log), server)
+        gossip_pb2_grpc.add_GossipServicer_to_server(Gossip(HOST, self.port), server)
+        server.add_generic_rpc_handlers((Unimplemented(),))
+        server.start()
+        return server
+
+
+def main(port: int, data: Path) -> None:
+    """Serve until SIGINT or SIGTERM. Prints one line with the uri when ready."""
+    finished = threading.Event()
+
+    def finish(signum: int, frame: FrameType | None) -> None:
+        finished.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, finish)
+    with EmbeddedKurrentDB(Path(data), port) as server:
+        print(f"KurrentDB-compatible server on {server.uri} with its log in {data}", flush=True)
+        finished.wait()
+
+
+def _lock(data: Path) -> int:
+    """Hold the folder until the descriptor is closed, also by the end of the process."""
+    descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        endpoint = data / ENDPOINT
+        uri = endpoint.read_text().strip() if endpoint.exists() else None
+        raise StoreInUse(data, uri) from None
+    # What a killed server left there is no longer true.
+    (data / ENDPOINT).unlink(missing_ok=True)
+    return descriptor
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".new")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,302 @@
+"""The Streams service: Append, BatchAppend, Read (and subscribe), Delete, Tombstone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from kurrentdbclient.protos.google.rpc import code_pb2
+from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2, streams_pb2_grpc
+
+from .expected import ANY, EXISTS, NO_STREAM, StreamDeleted, WrongExpectedVersion
+from .filters import Everything, Filter, make_filter
+from .log import Log, Written
+from .messages import (
+    MAX_APPEND_BYTES,
+    REFUSALS,
+    AppendTooLarge,
+    BadRequest,
+    expected_version,
+    new_record,
+    read_event,
+    refuse,
+    stream_name,
+)
+from .reading import StreamNotFound, flatten, last_revision, read_all, read_stream
+from .schema import LAST_REVISION
+from .subscriptions import subscribe_to_all, subscribe_to_stream
+from .transaction import NewRecord
+
+EMPTY = shared_pb2.Empty()
+
+
+class Streams(streams_pb2_grpc.StreamsServicer):
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def Read(
+        self, request: streams_pb2.ReadReq, context: grpc.ServicerContext
+    ) -> Iterator[streams_pb2.ReadResp]:
+        options = request.options
+        # A subscriber may sleep when its client goes: wake it, so that its thread is free again.
+        context.add_callback(self.log.wake)
+        try:
+            if options.WhichOneof("stream_option") == "stream":
+                yield from self._read_stream(options, context)
+            else:
+                yield from self._read_all(options, context)
+        except REFUSALS as error:
+            refuse(context, error, "Read")
+
+    def _read_stream(
+        self, options: streams_pb2.ReadReq.Options, context: grpc.ServicerContext
+    ) -> Iterator[streams_pb2.ReadResp]:
+        name = stream_name(options.stream.stream_identifier)
+        structured = _structured(options)
+        place = options.stream.WhichOneof("revision_option")
+        revision = min(options.stream.revision, LAST_REVISION)
+        if options.WhichOneof("count_option") == "subscription":
+            if place == "end":
+                revision = last_revision(self.log, name)
+            yield from subscribe_to_stream(
+                self.log,
+                name,
+                revision if place != "start" else -1,
+                resolve=options.resolve_links,
+                structured=structured,
+                active=context.is_active,
+            )
+            return
+        backwards = options.read_direction == streams_pb2.ReadReq.Options.Backwards
+        start = {"start": 0, "end": LAST_REVISION}.get(place, revision)
+        windows = read_stream(
+            self.log, name, start, backwards=backwards, resolve=options.resolve_links
+        )
+        try:
+            for found in flatten(windows, options.count):
+                yield read_event(found, structured)
+        except StreamNotFound:
+            yield streams_pb2.ReadResp(
+                stream_not_found=streams_pb2.ReadResp.StreamNotFound(
+                    stream_identifier=options.stream.stream_identifier
+                )
+            )
+
+    def _read_all(
+        self, options: streams_pb2.ReadReq.Options, context: grpc.ServicerContext
+    ) -> Iterator[streams_pb2.ReadResp]:
+        structured = _structured(options)
+        wanted = _filter(options)
+        place = options.all.WhichOneof("all_option")
+        position = min(options.all.position.commit_position, LAST_REVISION)
+        if options.WhichOneof("count_option") == "subscription":
+            window = options.filter.max or 1
+            yield from subscribe_to_all(
+                self.log,
+                {"start": 0, "end": self.log.position}.get(place, position),
+                wanted,
+                window * max(1, options.filter.checkpointIntervalMultiplier),
+                resolve=options.resolve_links,
+                structured=structured,
+                active=context.is_active,
+            )
+            return
+        low, high = 1, self.log.position
+        backwards = options.read_direction == streams_pb2.ReadReq.Options.Backwards
+        if place == "position":
+            low, high = (low, min(high, position - 1)) if backwards else (position, high)
+        elif place == ("start" if backwards else "end"):
+            return
+        windows = read_all(
+            self.log,
+            max(low, 1),
+            high,
+            wanted,
+            backwards=backwards,
+            resolve=options.resolve_links,
+            at_most=options.count or 1,
+        )
+        for found in flatten(windows, options.count):
+            yield read_event(found, structured)
+
+    def Append(
+        self, request_iterator: Iterator[streams_pb2.AppendReq], context: grpc.ServicerContext
+    ) -> streams_pb2.AppendResp:
+        try:
+            options = next(request_iterator).options
+            name = stream_name(options.stream_identifier)
+            expected = expected_version(options, "revision")
+            batch = Batch()
+            for request in request_iterator:
+                batch.add(request.proposed_message)
+            written = self.log.append(name, expected, batch.records)
+        except WrongExpectedVersion as error:
+            return _wrong_version(error)
+        except REFUSALS as error:
+            refuse(context, error)
+        success = streams_pb2.AppendResp.Success(
+            position=streams_pb2.AppendResp.Position(
+                commit_position=written.position, prepare_position=written.position
+            )
+        )
+        if written.revision < 0:
+            success.no_stream.CopyFrom(EMPTY)
+        else:
+            success.current_revision = written.revision
+        return streams_pb2.AppendResp(success=success)
+
+    def BatchAppend(
+        self, request_iterator: Iterator[streams_pb2.BatchAppendReq], context: grpc.ServicerContext
+    ) -> Iterator[streams_pb2.BatchAppendResp]:
+        open_batches: dict[bytes, tuple[streams_pb2.BatchAppendReq.Options, Batch]] = {}
+        for request in request_iterator:
+            key = request.correlation_id.SerializeToString()
+            options, batch = open_batches.setdefault(key, (request.options, Batch()))
+            response = streams_pb2.BatchAppendResp(
+                correlation_id=request.correlation_id, stream_identifier=options.stream_identifier
+            )
+            try:
+                for message in request.proposed_messages:
+                    batch.add(message)
+                if not request.is_final:
+                    continue
+                name = stream_name(options.stream_identifier)
+                expected = expected_version(options, "stream_position")
+                written = self.log.append(name, expected, batch.records)
+            except REFUSALS as error:
+                response.error.CopyFrom(_batch_error(error))
+            else:
+                response.success.CopyFrom(_batch_success(written))
+            del open_batches[key]
+            yield response
+
+    def Delete(
+        self, request: streams_pb2.DeleteReq, context: grpc.ServicerContext
+    ) -> streams_pb2.DeleteResp:
+        try:
+            name = stream_name(request.options.stream_identifier)
+            written = self.log.delete(name, expected_version(request.options, "revision"))
+        except REFUSALS as error:
+            refuse(context, error, "Delete")
+        return streams_pb2.DeleteResp(
+            position=streams_pb2.DeleteResp.Position(
+                commit_position=written.position, prepare_position=written.position
+            )
+        )
+
+    def Tombstone(
+        self, request: streams_pb2.TombstoneReq, context: grpc.ServicerContext
+    ) -> streams_pb2.TombstoneResp:
+        try:
+            name = stream_name(request.options.stream_identifier)
+            written = self.log.tombstone(name, expected_version(request.options, "revision"))
+        except REFUSALS as error:
+            refuse(context, error, "Delete")
+        return streams_pb2.TombstoneResp(
+            position=streams_pb2.TombstoneResp.Position(
+                commit_position=written.position, prepare_position=written.position
+            )
+        )
+
+
+class Batch:
+    """The records of one append, as they arrive."""
+
+    def __init__(self) -> None:
+        self.records: list[NewRecord] = []
+        self._size = 0
+
+    def add(self, message: object) -> None:
+        """Raises BadRequest, AppendTooLarge."""
+        record = new_record(message)
+        self._size += record.size
+        if self._size > MAX_APPEND_BYTES:
+            raise AppendTooLarge
+        self.records.append(record)
+
+
+def _structured(options: streams_pb2.ReadReq.Options) -> bool:
+    return options.uuid_option.WhichOneof("content") != "string"
+
+
+def _filter(options: streams_pb2.ReadReq.Options) -> Filter:
+    if options.WhichOneof("filter_option") != "filter":
+        return Everything()
+    kind = options.filter.WhichOneof("filter")
+    if kind is None:
+        raise BadRequest("A filter names neither event types nor stream names.")
+    expression = getattr(options.filter, kind)
+    return make_filter(
+        by_stream=kind == "stream_identifier",
+        regex=expression.regex,
+        prefixes=tuple(expression.prefix),
+    )
+
+
+def _wrong_version(error: WrongExpectedVersion) -> streams_pb2.AppendResp:
+    wrong = streams_pb2.AppendResp.WrongExpectedVersion()
+    if error.current < 0:
+        wrong.current_no_stream.CopyFrom(EMPTY)
+        wrong.no_stream_20_6_0.CopyFrom(EMPTY)
+    else:
+        wrong.current_revision = wrong.current_revision_20_6_0 = error.current
+    match error.expected:
+        case -1:
+            wrong.expected_no_stream.CopyFrom(EMPTY)
+        case -2:
+            wrong.expected_any.CopyFrom(EMPTY)
+            wrong.any_20_6_0.CopyFrom(EMPTY)
+        case -4:
+            wrong.expected_stream_exists.CopyFrom(EMPTY)
+            wrong.stream_exists_20_6_0.CopyFrom(EMPTY)
+        case exact:
+            wrong.expected_revision = wrong.expected_revision_20_6_0 = exact
+    return streams_pb2.AppendResp(wrong_expected_version=wrong)
+
+
+def _batch_success(written: Written) -> streams_pb2.BatchAppendResp.Success:
+    success = streams_pb2.BatchAppendResp.Success(
+        position=shared_pb2.AllStreamPosition(
+            commit_position=written.position, prepare_position=written.position
+        )
+    )
+    if written.revision < 0:
+        success.no_stream.CopyFrom(empty_pb2.Empty())
+    else:
+        success.current_revision = written.revision
+    return success
+
+
+def _batch_error(error: Exception) -> status_pb2.Status:
+    """A status with exactly one detail, of the client's own message classes."""
+    code = code_pb2.FAILED_PRECONDITION
+    match error:
+        case WrongExpectedVersion():
+            detail = shared_pb2.WrongExpectedVersion()
+            if error.current < 0:
+                detail.current_no_stream.CopyFrom(empty_pb2.Empty())
+            else:
+                detail.current_stream_revision = error.current
+            kinds = {
+                NO_STREAM: detail.expected_no_stream,
+                ANY: detail.expected_any,
+                EXISTS: detail.expected_stream_exists,
+            }
+            if error.expected in kinds:
+                kinds[error.expected].SetInParent()
+            else:
+                detail.expected_stream_position = error.expected
+        case StreamDeleted():
+            detail = shared_pb2.StreamDeleted(
+                stream_identifier=shared_pb2.StreamIdentifier(stream_name=error.stream.encode())
+            )
+        case AppendTooLarge():
+            code = code_pb2.INVALID_ARGUMENT
+            detail = shared_pb2.MaximumAppendSizeExceeded(maxAppendSize=MAX_APPEND_BYTES)
+        case _:
+            code = code_pb2.INVALID_ARGUMENT
+            detail = shared_pb2.BadRequest(message=str(error))
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return status_pb2.Status(code=code, message=str(error), details=packed)
