@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Protocol, Self
 
-from procutils.cases import END, Case, Event, EventScore
+from procutils.cases import END, Case, EventScore
 
 #: Stands for every event type that training never showed.
 UNSEEN = "(unseen)"
@@ -165,47 +165,6 @@ class NGram(CountingModel):
                 weighted = seen[next_type] + followers * probability
                 probability = weighted / (seen.total() + followers)
         return probability
-
-
-class KnownProcess:
-    """The floor: a process whose true distribution is known, scored like any model.
-
-    processes: for each category an object whose ``next_events(events)`` gives the true
-        probability of each next type after these events, fields and all.
-    What the process does not allow gets FLOOR.
-    """
-
-    def __init__(self, processes: Mapping[str, TrueDistribution]) -> None:
-        self._processes = processes
-
-    def distribution(self, prefix: Case) -> dict[str, float]:
-        """True probability of each type that may follow ``prefix``; empty after a violation."""
-        if prefix.category not in self._processes:
-            known = ", ".join(sorted(self._processes))
-            raise KeyError(f"no process for category {prefix.category!r}; there are {known}")
-        return self._processes[prefix.category].next_events(prefix.events)
-
-    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
-        """The k most probable next types after the whole of ``prefix``; ties go by name."""
-        return _most_probable(self.distribution(prefix), k)
-
-    def score(self, case: Case) -> list[EventScore]:
-        """True natural-log probability of each event's type, and of END: n + 1 entries."""
-        scores = []
-        for i, type_ in enumerate((*case.types, END)):
-            truth = self.distribution(Case(case.id, case.events[:i]))
-            scores.append(EventScore(type_, {"type": log(truth.get(type_) or FLOOR)}))
-        return scores
-
-    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
-        """``score`` for each case, in the same order."""
-        return [self.score(case) for case in cases]
-
-
-class TrueDistribution(Protocol):
-    """One process with a known distribution."""
-
-    def next_events(self, events: list[Event]) -> dict[str, float]: ...
 
 
 def flag_everything(case: Case) -> bool:

@@ -11,7 +11,6 @@ from procutils.baselines import (
     FLOOR,
     UNSEEN,
     Bigram,
-    KnownProcess,
     NGram,
     PrefixTree,
     argmax_rule,
@@ -148,23 +147,3 @@ def test_the_unseen_rule_keeps_the_smaller_branch():
         assert not any(unseen_rule(model, case) for case in TRAIN)
         assert all(unseen_rule(model, case) for case in cases("ACB", "BC", "AXC", "AB"))
     assert flag_everything(make_case("ABC"))
-
-
-class CoinThenStop:
-    """A, or B after a field says so; then the end."""
-
-    def next_events(self, events):
-        if not events:
-            return {"A": 1.0}
-        if len(events) == 1:
-            return {"B": 0.25, END: 0.75}
-        return {END: 1.0} if events[1].type == "B" else {}
-
-
-def test_a_known_process_scores_its_own_truth():
-    process = KnownProcess({"payment": CoinThenStop()})
-    assert [s.parts["type"] for s in process.score(make_case("AB"))] == [0.0, log(0.25), 0.0]
-    assert [s.parts["type"] for s in process.score(make_case("AC"))] == [0, log(FLOOR), log(FLOOR)]
-    assert process.next_events(make_case("A"), 1) == [(END, 0.75)]
-    with pytest.raises(KeyError, match="'trade'; there are payment"):
-        process.score(make_case("A", "trade"))

@@ -1,0 +1,30 @@
+"""Every figure: functions that take data, read no file, and return a matplotlib Figure.
+
+Colours are Okabe and Ito's, told apart with any colour vision, and never the only cue.
+"""
+
+from procutils.plots.benchmark import (
+    confusion_grid,
+    precision_vs_prevalence,
+    roc_pr,
+    surprisal_histogram,
+)
+from procutils.plots.cases import case_surprisal, field_by_group, timeline, variants
+from procutils.plots.learning import calibration, loss_curve, nll_bars, p_value_uniformity
+from procutils.plots.process_map import process_map
+
+__all__ = [
+    "calibration",
+    "case_surprisal",
+    "confusion_grid",
+    "field_by_group",
+    "loss_curve",
+    "nll_bars",
+    "p_value_uniformity",
+    "precision_vs_prevalence",
+    "process_map",
+    "roc_pr",
+    "surprisal_histogram",
+    "timeline",
+    "variants",
+]
