@@ -57,10 +57,12 @@ class EventScore:
     type: the event type, or END.
     parts: natural-log probabilities (nats, ≤ 0) of the event's parts given all that came before:
         ``"type"`` always; ``"delay"`` and one entry per data field if the model looks at them.
+    greedy: whether this type is what the model would have said, taking the likeliest at every step.
     """
 
     type: str
     parts: dict[str, float]
+    greedy: bool = False
 
     @property
     def surprisal(self) -> float:

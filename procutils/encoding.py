@@ -1,0 +1,123 @@
+"""Case → text, one function for training and for scoring.
+
+    payment                                     the prompt: the category of the case
+    payment initiated 140K                      one line per event: its type in plain words,
+    payment validated minutes                   how long it took (one word), and the fields that
+    payment pending approval seconds dual       carry meaning
+    …
+
+What a field looks like in text, and whether it appears at all, is learned from the training cases by
+:meth:`Encoding.fit`, and stored with the model. Nothing here knows any domain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from procutils.cases import Case, Event
+from procutils.fields import Field, delay_word, meaningful_fields, words
+
+Part = tuple[str, str]
+"""What it is (``type``, ``delay`` or a field's name), and its text, which starts a new word."""
+
+
+@dataclass
+class Encoding:
+    """What was learned about the events' shape; see the module's text for the format.
+
+    names: event type → its words, no one the beginning of another.
+    fields: event type → the fields that are written, in this order.
+    categories: the categories of case, each with the event types that its cases held.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, list[Field]] = field(default_factory=dict)
+    categories: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, cases: Sequence[Case]) -> Encoding:
+        """Learn names and meaningful fields from the training cases; deterministic."""
+        if not cases:
+            raise ValueError("no cases to learn an encoding from; read some from KurrentDB first")
+        categories: dict[str, set[str]] = {}
+        for case in cases:
+            categories.setdefault(case.category, set()).update(case.types)
+        types = sorted(set().union(*categories.values()))
+        return cls(
+            names=_distinct_names(types),
+            fields=meaningful_fields(cases),
+            categories={name: sorted(held) for name, held in sorted(categories.items())},
+        )
+
+    def name(self, type_: str) -> str:
+        """The words for an event type; one that training never showed still gets its own."""
+        return self.names.get(type_) or words(type_)
+
+    def prompt(self, case: Case) -> str:
+        """What the model is given before the first event."""
+        return words(case.category)
+
+    def events(self, case: Case) -> list[list[Part]]:
+        """The parts of each event, in the order in which they are written: type, delay, fields."""
+        seen: dict[str, Any] = {}
+        encoded = []
+        for i, event in enumerate(case.events):
+            parts = [("type", "\n" + self.name(event.type))]
+            if i:
+                parts.append(("delay", " " + delay_word(case.events[i - 1].at, event.at)))
+            for item in self.fields.get(event.type, ()):
+                parts.append((item.name, " " + item.text(event, seen)))
+            seen.update({f"{event.type}.{name}": value for name, value in event.data.items()})
+            encoded.append(parts)
+        return encoded
+
+    def text(self, case: Case) -> str:
+        """The whole case as the model reads it, without the prompt and the end-of-text token."""
+        return "".join(text for parts in self.events(case) for _, text in parts)
+
+    def as_case(self, events: list[Event]) -> Case:
+        """Bare events as a case of the category that knows most of their types."""
+        known = {
+            category: sum(event.type in held for event in events)
+            for category, held in self.categories.items()
+        }
+        if not events:
+            raise ValueError("no events to continue; pass a Case, whose id names the category")
+        return Case(f"{max(known, key=known.get)}-unnamed", events)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Encoding:
+        """Read what :meth:`save` wrote. Raises FileNotFoundError or ValueError, naming the file."""
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            fields = {
+                type_: [Field(f["name"], f["kind"], tuple(f["like"])) for f in listed]
+                for type_, listed in stored["fields"].items()
+            }
+            return cls(stored["names"], fields, stored["categories"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not an encoding written by this project ({error}); train again (notebook 04)"
+            ) from error
+
+
+def _distinct_names(types: Iterable[str]) -> dict[str, str]:
+    """Words for each type: all different, and none the beginning of another, so that each ends by itself."""
+    names = {type_: words(type_) for type_ in types}
+    spoken = list(names.values())
+    for type_, name in names.items():
+        if spoken.count(name) > 1:
+            names[type_] = (
+                type_  # two labels that differ in case or punctuation only: keep them raw
+            )
+        elif any(other.startswith(name + " ") for other in spoken):
+            names[type_] = name + "."
+    return names

@@ -1,0 +1,123 @@
+"""What TRL and PEFT are told, and what a training run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig
+
+from procutils.cases import Case
+from procutils.encoding import Encoding
+from procutils.hardware import Hardware
+from procutils.tokens import MASKED, tokenise
+
+
+def dataset(
+    cases: Iterable[Case],
+    encoding: Encoding,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    running: frozenset[str] = frozenset(),
+) -> Dataset:
+    """Rows of ``input_ids`` and ``labels``: one per case, its prompt masked.
+
+    running: ids of cases that may go on: their text does not end with the end-of-text token.
+    Raises ValueError if a case has more than ``max_length`` tokens: nothing is cut silently.
+    """
+    rows = [tokenise(case, encoding, tokenizer, case.id not in running) for case in cases]
+    longest = max(len(row.ids) for row in rows)
+    if longest > max_length:
+        raise ValueError(
+            f"the longest case has {longest} tokens, max_length is {max_length}: raise max_length, "
+            "or leave that case out"
+        )
+    return Dataset.from_dict(
+        {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
+    )
+
+
+def sft_config(
+    hardware: Hardware,
+    output: Path,
+    *,
+    epochs: float,
+    learning_rate: float,
+    batch_size: int,
+    gradient_accumulation: int = 1,
+    activation_checkpointing: bool = False,
+    max_length: int = 512,
+    seed: int = 7,
+    max_steps: int = -1,
+) -> SFTConfig:
+    """TRL's settings for this hardware; what defaults to a GPU is turned off on a CPU.
+
+    A checkpoint is kept every 20 steps, so that an interrupted training resumes.
+    """
+    return SFTConfig(
+        output_dir=str(output),
+        num_train_epochs=epochs,
+        max_steps=max_steps,
+        learning_rate=learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=0.1,  # below 1: a share of all steps
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=gradient_accumulation,
+        activation_checkpointing=activation_checkpointing,
+        max_length=max_length,
+        train_sampling_strategy="group_by_length",  # little padding
+        use_cpu=hardware.device == "cpu",
+        bf16=hardware.device == "cuda" and hardware.precision == "bfloat16",
+        fp16=False,
+        packing=False,  # needs FlashAttention; the cases are short
+        dataloader_pin_memory=hardware.device == "cuda",
+        save_strategy="steps",
+        save_steps=20,
+        save_total_limit=1,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=True,
+        seed=seed,
+        data_seed=seed,
+    )
+
+
+def last_checkpoint(output: Path) -> str | None:
+    """The checkpoint to resume from, if an earlier training was interrupted."""
+    return get_last_checkpoint(str(output)) if output.is_dir() else None
+
+
+def shown(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
+    """The tokens of one dataset row as text, each with whether it carries loss."""
+    return [
+        (tokenizer.decode([token]), label != MASKED)
+        for token, label in zip(row["input_ids"], row["labels"], strict=True)
+    ]
+
+
+def model_card(base_model: str, settings: dict[str, Any], numbers: dict[str, Any]) -> str:
+    """A page about the model: what it is, how it was trained, how well it does."""
+
+    def table(rows: dict[str, Any]) -> list[str]:
+        return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+
+    return "\n".join(
+        [
+            "# Model card",
+            "",
+            f"A LoRA adapter for {base_model}: reads a business case as text and gives the probability of "
+            "each next event. It knows the processes it was trained on and nothing else; it is made to point at "
+            "what is unusual, not to decide about people.",
+            "",
+            "## Training",
+            *table(settings),
+            "",
+            "## Measured",
+            *table(numbers),
+            "",
+        ]
+    )
