@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Before any library reads them: no model hub, no progress bars, no more threads than `make test` takes.
+# Before any library reads them: no model hub, no progress bars, as many threads as in `make test`.
 for name, value in {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -29,10 +29,12 @@ def root() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def runs_folder() -> Iterator[Path]:
     """Where runs go while testing: never the user's own `runs/`."""
-    with tempfile.TemporaryDirectory(prefix="procutils-runs-") as folder:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PROCUTILS_RUNS", folder)
-            yield Path(folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="procutils-runs-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("PROCUTILS_RUNS", folder)
+        yield Path(folder)
 
 
 @pytest.fixture

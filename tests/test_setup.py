@@ -32,7 +32,9 @@ def direct(*extras: str) -> dict[str, Requirement]:
 def lock() -> dict[str, Requirement]:
     """The locked packages by canonical name."""
     lines = (ROOT / "requirements.lock").read_text().splitlines()
-    found = [Requirement(text) for line in lines if (text := re.split(r"(?:^|\s)#", line)[0].strip())]
+    found = [
+        Requirement(text) for line in lines if (text := re.split(r"(?:^|\s)#", line)[0].strip())
+    ]
     names = [canonicalize_name(requirement.name) for requirement in found]
     assert len(names) == len(set(names)), "a package stands in requirements.lock twice"
     return dict(zip(names, found, strict=True))
@@ -63,7 +65,7 @@ def test_lock_satisfies_pyproject():
 
 
 def test_lock_covers_every_dependency():
-    """All that the installed packages ask for on this platform is locked, within what they ask for."""
+    """What the installed packages ask for on this platform is locked, in a version they take."""
     locked, missing, seen = lock(), [], set()
     todo = [(requirement, "pyproject.toml") for requirement in direct(*EXTRAS).values()]
     while todo:
@@ -124,7 +126,11 @@ def code(path: Path) -> str:
 )
 def test_what_is_imported_is_declared(pattern: str, extras: tuple[str, ...]):
     declared, providers = set(direct(*extras)), packages_distributions()
-    known = {*sys.stdlib_module_names, "procutils", *(p.stem for p in (ROOT / "tests").glob("*.py"))}
+    known = {
+        *sys.stdlib_module_names,
+        "procutils",
+        *(p.stem for p in (ROOT / "tests").glob("*.py")),
+    }
     undeclared = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in sorted(ROOT.glob(pattern))
@@ -142,7 +148,7 @@ def test_no_copyleft_is_installed():
         except PackageNotFoundError:  # locked for another platform
             continue
         classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License ::")]
-        # The License field may hold the whole text, which may speak of other licences: its head names it.
+        # The License field may hold the whole text, which may name other licences: take its head.
         fields = [metadata.get("License-Expression", ""), metadata.get("License", "")[:80]]
         stated = " ".join([*fields, *classifiers])
         assert not re.search(r"GPL|General Public", stated), f"{name}: {stated}"
@@ -159,7 +165,7 @@ def test_conda_environment_is_that_of_pyproject():
     assert last["pip"] == [
         f"--extra-index-url {torch_index}",
         "-r requirements.lock",
-        f"-e .[{','.join(reversed(sorted(EXTRAS)))}]",
+        f"-e .[{','.join(sorted(EXTRAS, reverse=True))}]",
     ]
 
 
@@ -180,12 +186,19 @@ def test_docker_compose_is_pinned_and_local():
 
 def make(*arguments: str, command: tuple[str, ...] = ("make",)) -> subprocess.CompletedProcess[str]:
     """Run make in the project's root, undisturbed by a make around the tests."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
     if command != ("make",):
         environment["MAKEFLAGS"] = " ".join(("--", *arguments))
         arguments = ()
     return subprocess.run(
-        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -200,7 +213,7 @@ def test_make_has_the_target(target: str):
 
 @pytest.fixture
 def python(tmp_path: Path) -> list[str]:
-    """Variables for make: a set-up that is done, and a Python that fails at what the test chooses."""
+    """Variables for make: a set-up that is done, and a Python that fails where a test wants it."""
     (tmp_path / "ready").touch()
     script = tmp_path / "python"
     script.write_text(
