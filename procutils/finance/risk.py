@@ -15,7 +15,7 @@ from procutils.finance.events import (
     RiskMitigationStarted,
 )
 from procutils.finance.grammar import History, Process, Step, When, actor, payload, timing
-from procutils.finance.risk_events import result, severity
+from procutils.finance.risk_events import acknowledged_by, result, severity
 
 MOST_MITIGATIONS = 3
 
@@ -27,10 +27,6 @@ def by_severity(low: float, medium: float, high: float, critical: float):
 
 def may_go_on(h: History) -> bool:
     return h.count(RiskMitigationStarted) < MOST_MITIGATIONS
-
-
-def acknowledged_by(h: History) -> list[str]:
-    return [ack.acknowledged_by for ack in h.all(RiskAlertAcknowledged)]
 
 
 def by_the_owner(h: History, e: RiskAlertAcknowledged, at: datetime) -> bool:
@@ -115,9 +111,11 @@ RISK = Process(
                 ),
                 RiskAlertAcknowledged: When(
                     lambda h: (
-                        h.count(RiskAlertAcknowledged) == 1 and severity(h) in ("high", "critical")
+                        h.count(RiskAlertAcknowledged) == 1
+                        and not h.count(RiskMitigationStarted)
+                        and severity(h) in ("high", "critical")
                     ),
-                    "once, and if its severity is high or critical",
+                    "once before any mitigation, and if its severity is high or critical",
                     by_severity(0, 0, 0.08, 0.2),
                 ),
             },
@@ -125,7 +123,7 @@ RISK = Process(
                 actor("acknowledged_by", "the owner of an alert acknowledges it", by_the_owner),
                 actor(
                     "acknowledged_by",
-                    "the second acknowledgement is somebody else's",
+                    "nobody acknowledges an alert twice",
                     lambda h, e, at: e.acknowledged_by not in acknowledged_by(h),
                 ),
                 timing("timestamp", "critical 15 min, high 1 h, medium 4 h, low 24 h", in_time),
@@ -155,13 +153,18 @@ RISK = Process(
             RiskMitigationCompleted,
             make.mitigation_completed,
             {
-                RiskAlertResolved: lambda h: {"successful": 1.0, "partial": 0.5, "failed": 0.2}[
+                RiskAlertResolved: lambda h: {"successful": 1.0, "partial": 0.4, "failed": 0.2}[
                     result(h)
                 ],
                 RiskMitigationStarted: When(
                     lambda h: result(h) != "successful" and may_go_on(h),
                     f"if the last was not successful, and up to {MOST_MITIGATIONS} times in all",
-                    lambda h: {"partial": 0.5, "failed": 0.8}[result(h)],
+                    lambda h: {"partial": 0.4, "failed": 0.6}[result(h)],
+                ),
+                RiskAlertAcknowledged: When(
+                    lambda h: result(h) != "successful" and may_go_on(h),
+                    "to hand over a mitigation that was not successful",
+                    0.2,
                 ),
             },
             (

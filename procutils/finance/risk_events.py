@@ -45,6 +45,10 @@ def severity(h: History) -> str:
     return h.the(RiskAlertCreated).severity
 
 
+def acknowledged_by(h: History) -> list[str]:
+    return [ack.acknowledged_by for ack in h.all(RiskAlertAcknowledged)]
+
+
 def result(h: History) -> str | None:
     """How the latest mitigation ended; None without one."""
     done = h.all(RiskMitigationCompleted)
@@ -89,7 +93,7 @@ def acknowledged(h: History, rng: random.Random) -> tuple[RiskAlertAcknowledged,
         officer = owner or rng.choice(RISK_OFFICERS)
     else:
         within = 8 * 3_600
-        officer = another(rng, RISK_OFFICERS, h.the(RiskAlertAcknowledged).acknowledged_by)
+        officer = another(rng, RISK_OFFICERS, *acknowledged_by(h))
     event = RiskAlertAcknowledged(
         alert_id=h.key,
         acknowledged_by=officer,
@@ -116,7 +120,7 @@ def mitigation_completed(
     h: History, rng: random.Random
 ) -> tuple[RiskMitigationCompleted, datetime]:
     breach = h.the(RiskLimitBreached)
-    outcome = pick(rng, {"successful": 0.72, "partial": 0.17, "failed": 0.11})
+    outcome = pick(rng, {"successful": 0.65, "partial": 0.2, "failed": 0.15})
     if outcome == "successful":
         value = breach.limit_value * rng.uniform(0.6, 0.98)
     elif outcome == "partial":
@@ -142,10 +146,9 @@ def resolved(h: History, rng: random.Random) -> tuple[RiskAlertResolved, datetim
         resolution = "false_positive"
     else:
         resolution = pick(rng, {"accepted": 0.7, "false_positive": 0.3})
-    known = [ack.acknowledged_by for ack in h.all(RiskAlertAcknowledged)]
     event = RiskAlertResolved(
         alert_id=h.key,
         resolution=resolution,
-        resolved_by=rng.choice(known or RISK_OFFICERS),
+        resolved_by=rng.choice(acknowledged_by(h) or RISK_OFFICERS),
     )
     return event, at_work(rng, h.now, median=3_600, least=60)
