@@ -55,10 +55,10 @@ lint: $(READY) ## ruff over modules, tests and notebooks
 	$(PY) -m ruff format --check .
 
 format: $(READY) ## mend what lint can mend, and clean the notebooks of everything but code, prose and outputs
-	$(PY) -m ruff check --fix .
+	$(PY) -m ruff check --fix --exit-zero --quiet .
 	$(PY) -m ruff format .
 	$(PY) -m nbstripout --keep-output --keep-count --keep-id \
-	  --extra-keys "metadata.papermill cell.metadata.papermill" $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
+	  --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.lines_to_next_cell" $(wildcard notebooks/*.ipynb notebooks/*/*.ipynb)
 
 # One lock for Linux, macOS and Windows and for every Python from 3.11 on: the markers say what goes where.
 # Versions stay as they are unless pyproject.toml forbids them; ARGS=--upgrade takes the newest.
