@@ -4,8 +4,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from procutils.store import KurrentDB
 
 # Before any library reads them: no model hub, no progress bars, as many threads as in `make test`.
 for name, value in {
@@ -15,6 +20,10 @@ for name, value in {
     "OMP_NUM_THREADS": "2",
 }.items():
     os.environ.setdefault(name, value)
+
+# How long an example takes says nothing on a busy machine, and a failure is to come again.
+settings.register_profile("procutils", deadline=None, print_blob=True)
+settings.load_profile("procutils")
 
 #: The root of the project.
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +47,7 @@ def runs_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def kurrentdb(tmp_path: Path) -> Iterator["KurrentDB"]:  # noqa: F821
+def kurrentdb(tmp_path: Path) -> Iterator["KurrentDB"]:
     """An open KurrentDB: the embedded one with an empty store, or the one behind KURRENTDB_URI."""
     from procutils.store import connect
 
