@@ -34,9 +34,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _kurrentdb(arguments: argparse.Namespace) -> int:
-    from procutils.embedded import main
+    from procutils.embedded import StoreInUse, StoreUnreadable, main
 
-    return main(arguments.port, arguments.data) or 0
+    try:
+        main(arguments.port, arguments.data)
+    except (StoreInUse, StoreUnreadable, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
