@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -174,6 +175,7 @@ def _git() -> dict[str, Any] | None:
         return None
 
 
+@functools.cache
 def _device(has_torch: bool) -> dict[str, Any]:
     """Asked in a process of its own: this one must not hold GPU memory while notebooks run."""
     if not has_torch:
