@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import schema
-from .expected import check_version, earlier_write
+from .expected import WrongExpectedVersion, check_version, earlier_write
 from .schema import LAST_REVISION
 from .transaction import METADATA, NewRecord, Transaction, system_record
 
@@ -57,7 +57,7 @@ class Log:
         """Write all records or none; repeated with the same ids it writes nothing.
 
         expected: the stream's last revision, or NO_STREAM, ANY, EXISTS. Raises
-        WrongExpectedVersion, StreamDeleted, BadMetadata.
+        WrongExpectedVersion, StreamDeleted, BadMetadata, StoreFailed.
         """
         with self._transaction() as transaction:
             current = transaction.stream(stream)
@@ -78,6 +78,9 @@ class Log:
     def delete(self, stream: str, expected: int) -> Written:
         """Hide what the stream holds; it may be written again. Raises as ``append`` does."""
         with self._transaction() as transaction:
+            current = transaction.stream(stream)
+            if current.head < 0:  # whatever was expected, as KurrentDB does
+                raise WrongExpectedVersion(stream, expected, current.head)
             self._check(transaction, stream, expected)
             hidden = system_record(METADATA, {"$tb": LAST_REVISION})
             transaction.write(f"$${stream}", [hidden])
@@ -110,6 +113,8 @@ class Log:
             connection = schema.connect_reading(self.path)
         try:
             yield connection
+        except sqlite3.Error as error:
+            raise schema.StoreFailed(self.path, error) from error
         finally:
             if self._closed:
                 connection.close()
@@ -127,12 +132,14 @@ class Log:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with self._writing:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._connection)
                 yield transaction
                 transaction.flush()
                 self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise schema.StoreFailed(self.path, error) from error
             finally:
                 if self._connection.in_transaction:  # left by an exception
                     self._connection.execute("ROLLBACK")

@@ -12,11 +12,11 @@ from kurrentdbclient.protos.v1 import shared_pb2, streams_pb2
 from .expected import ANY, EXISTS, NO_STREAM, StreamDeleted, WrongExpectedVersion
 from .filters import BadFilter
 from .reading import Found, Record
+from .schema import StoreFailed
 from .transaction import BadMetadata, NewRecord
 
 JSON, BYTES = "application/json", "application/octet-stream"
 ReadResp = streams_pb2.ReadResp
-_Event = ReadResp.ReadEvent.RecordedEvent
 
 #: One append may be this large, as on KurrentDB servers before 25.1: what is written here can be
 #: written everywhere.
@@ -34,41 +34,41 @@ class AppendTooLarge(ValueError):
         super().__init__(f"Maximum Append Size of {MAX_APPEND_BYTES} Exceeded.")
 
 
-#: What a log may refuse, and what the client is told by ``refuse``.
-REFUSALS = (StreamDeleted, WrongExpectedVersion, BadMetadata, BadFilter, BadRequest, AppendTooLarge)
+#: What a call may end with, and what the client is told by ``refuse``.
+REFUSALS = (
+    StreamDeleted,
+    WrongExpectedVersion,
+    BadMetadata,
+    BadFilter,
+    BadRequest,
+    AppendTooLarge,
+    StoreFailed,
+)
 
 
 def refuse(context: grpc.ServicerContext, error: Exception, operation: str = "Append") -> NoReturn:
     """End the call with the status, and the ``exception`` trailer, that clients expect."""
+    status, text, trailers = grpc.StatusCode.INVALID_ARGUMENT, str(error), {}
     match error:
         case StreamDeleted():
-            status, trailers = (
-                grpc.StatusCode.FAILED_PRECONDITION,
-                {"exception": "stream-deleted", "stream-name": error.stream},
-            )
-            text = str(error)
+            status = grpc.StatusCode.FAILED_PRECONDITION
+            trailers = {"exception": "stream-deleted", "stream-name": error.stream}
         case WrongExpectedVersion():
-            status, trailers = (
-                grpc.StatusCode.FAILED_PRECONDITION,
-                {
-                    "exception": "wrong-expected-version",
-                    "stream-name": error.stream,
-                    "expected-version": str(error.expected),
-                    "actual-version": str(error.current),
-                },
-            )
+            status = grpc.StatusCode.FAILED_PRECONDITION
             text = f"{operation} failed due to {error}"
+            trailers = {
+                "exception": "wrong-expected-version",
+                "stream-name": error.stream,
+                "expected-version": str(error.expected),
+                "actual-version": str(error.current),
+            }
         case AppendTooLarge():
-            status, trailers = (
-                grpc.StatusCode.INVALID_ARGUMENT,
-                {
-                    "exception": "maximum-append-size-exceeded",
-                    "maximum-append-size": str(MAX_APPEND_BYTES),
-                },
-            )
-            text = str(error)
-        case _:
-            status, trailers, text = grpc.StatusCode.INVALID_ARGUMENT, {}, str(error)
+            trailers = {
+                "exception": "maximum-append-size-exceeded",
+                "maximum-append-size": str(MAX_APPEND_BYTES),
+            }
+        case StoreFailed():
+            status = grpc.StatusCode.INTERNAL
     context.set_trailing_metadata(tuple((key, _ascii(value)) for key, value in trailers.items()))
     context.abort(status, text)
 
@@ -108,17 +108,6 @@ def event_id(message: shared_pb2.UUID) -> bytes:
         raise BadRequest(f"The event id {message.string!r} is not a UUID.") from error
 
 
-def event_uuid(id: bytes, structured: bool) -> shared_pb2.UUID:
-    if structured:
-        high, low = (int.from_bytes(half, "big", signed=True) for half in (id[:8], id[8:]))
-        return shared_pb2.UUID(
-            structured=shared_pb2.UUID.Structured(
-                most_significant_bits=high, least_significant_bits=low
-            )
-        )
-    return shared_pb2.UUID(string=str(uuid.UUID(bytes=id)))
-
-
 def new_record(message: object) -> NewRecord:
     """From a ProposedMessage of Append or BatchAppend. Raises BadRequest."""
     metadata: Mapping[str, str] = message.metadata
@@ -129,29 +118,38 @@ def new_record(message: object) -> NewRecord:
     return NewRecord(event_id(message.id), type, is_json, message.data, message.custom_metadata)
 
 
-def recorded(record: Record, structured: bool) -> _Event:
-    return _Event(
-        id=event_uuid(record.id, structured),
-        stream_identifier=shared_pb2.StreamIdentifier(stream_name=record.stream.encode()),
-        stream_revision=record.revision,
-        prepare_position=record.position,
-        commit_position=record.position,
-        metadata={
-            "type": record.type,
-            "content-type": JSON if record.is_json else BYTES,
-            "created": str(record.created),
-        },
-        custom_metadata=record.metadata,
-        data=record.data,
-    )
-
-
 def read_event(found: Found, structured: bool) -> ReadResp:
-    """The answer for one record; with an unresolvable link the event stays unset."""
-    return ReadResp(
-        event=ReadResp.ReadEvent(
-            event=recorded(found.event, structured) if found.event else None,
-            link=recorded(found.link, structured) if found.link else None,
-            commit_position=found.place.position,
-        )
-    )
+    """The answer for one record; with an unresolvable link the event stays unset.
+
+    structured: ids as two integers instead of text.
+    """
+    response = ReadResp()
+    answer = response.event
+    answer.commit_position = found.place.position
+    if found.event is not None:
+        _fill(answer.event, found.event, structured)
+    if found.link is not None:
+        _fill(answer.link, found.link, structured)
+    return response
+
+
+def _fill(message: ReadResp.ReadEvent.RecordedEvent, record: Record, structured: bool) -> None:
+    # Field by field: a third of the time of nested constructors, once per event read.
+    if structured:
+        message.id.structured.most_significant_bits = _signed(record.id[:8])
+        message.id.structured.least_significant_bits = _signed(record.id[8:])
+    else:
+        message.id.string = str(uuid.UUID(bytes=record.id))
+    message.stream_identifier.stream_name = record.stream.encode()
+    message.stream_revision = record.revision
+    message.prepare_position = message.commit_position = record.position
+    metadata = message.metadata
+    metadata["type"] = record.type
+    metadata["content-type"] = JSON if record.is_json else BYTES
+    metadata["created"] = str(record.created)
+    message.custom_metadata = record.metadata
+    message.data = record.data
+
+
+def _signed(half: bytes) -> int:
+    return int.from_bytes(half, "big", signed=True)

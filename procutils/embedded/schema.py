@@ -21,7 +21,7 @@ SCHEMA = f"""
 CREATE TABLE stream (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    head INTEGER NOT NULL DEFAULT -1,             -- last revision; -1: no record; {LAST_REVISION}: tombstoned
+    head INTEGER NOT NULL DEFAULT -1,             -- last revision; -1: none; 2^63-1: tombstoned
     truncate_before INTEGER NOT NULL DEFAULT 0,   -- $tb
     max_count INTEGER,                            -- $maxCount
     max_age INTEGER                               -- $maxAge, seconds
@@ -61,6 +61,16 @@ class StoreUnreadable(Exception):
         super().__init__(
             f"Cannot read the event store {path}: {reason}. The file was left untouched. Move it "
             "away (or choose another data folder) to start with an empty store, or put back a copy."
+        )
+
+
+class StoreFailed(Exception):
+    """SQLite could not carry out a read or write, for a reason outside this program."""
+
+    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+        super().__init__(
+            f"The event store {path} failed: {error}. Nothing was written by this call. See that "
+            "the disk has room and that the file may be written, then try again."
         )
 
 

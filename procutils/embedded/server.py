@@ -24,7 +24,7 @@ LOG, LOCK, ENDPOINT = "log.sqlite3", "lock", "endpoint"
 
 #: Calls at once, subscriptions included; one more is refused rather than left waiting.
 MAX_CALLS = 512
-#: The largest message: more than one append may hold, so that too large an append is refused by name.
+#: The largest message: above the largest append, so that a larger one is refused by its name.
 MAX_MESSAGE_BYTES = 17 * 2**20
 
 

@@ -5,30 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import grpc
-from google.protobuf import any_pb2, empty_pb2
-from kurrentdbclient.protos.google.rpc import code_pb2
-from kurrentdbclient.protos.v1 import shared_pb2, status_pb2, streams_pb2, streams_pb2_grpc
+from kurrentdbclient.protos.v1 import streams_pb2, streams_pb2_grpc
 
-from .expected import ANY, EXISTS, NO_STREAM, StreamDeleted, WrongExpectedVersion
+from .appends import Batch, append_conflict, append_success, batch_error, batch_success
+from .expected import WrongExpectedVersion
 from .filters import Everything, Filter, make_filter
-from .log import Log, Written
-from .messages import (
-    MAX_APPEND_BYTES,
-    REFUSALS,
-    AppendTooLarge,
-    BadRequest,
-    expected_version,
-    new_record,
-    read_event,
-    refuse,
-    stream_name,
-)
+from .log import Log
+from .messages import REFUSALS, BadRequest, expected_version, read_event, refuse, stream_name
 from .reading import StreamNotFound, flatten, last_revision, read_all, read_stream
 from .schema import LAST_REVISION
 from .subscriptions import subscribe_to_all, subscribe_to_stream
-from .transaction import NewRecord
-
-EMPTY = shared_pb2.Empty()
 
 
 class Streams(streams_pb2_grpc.StreamsServicer):
@@ -132,19 +118,10 @@ class Streams(streams_pb2_grpc.StreamsServicer):
                 batch.add(request.proposed_message)
             written = self.log.append(name, expected, batch.records)
         except WrongExpectedVersion as error:
-            return _wrong_version(error)
+            return append_conflict(error)
         except REFUSALS as error:
             refuse(context, error)
-        success = streams_pb2.AppendResp.Success(
-            position=streams_pb2.AppendResp.Position(
-                commit_position=written.position, prepare_position=written.position
-            )
-        )
-        if written.revision < 0:
-            success.no_stream.CopyFrom(EMPTY)
-        else:
-            success.current_revision = written.revision
-        return streams_pb2.AppendResp(success=success)
+        return append_success(written)
 
     def BatchAppend(
         self, request_iterator: Iterator[streams_pb2.BatchAppendReq], context: grpc.ServicerContext
@@ -165,9 +142,9 @@ class Streams(streams_pb2_grpc.StreamsServicer):
                 expected = expected_version(options, "stream_position")
                 written = self.log.append(name, expected, batch.records)
             except REFUSALS as error:
-                response.error.CopyFrom(_batch_error(error))
+                response.error.CopyFrom(batch_error(error))
             else:
-                response.success.CopyFrom(_batch_success(written))
+                response.success.CopyFrom(batch_success(written))
             del open_batches[key]
             yield response
 
@@ -200,22 +177,6 @@ class Streams(streams_pb2_grpc.StreamsServicer):
         )
 
 
-class Batch:
-    """The records of one append, as they arrive."""
-
-    def __init__(self) -> None:
-        self.records: list[NewRecord] = []
-        self._size = 0
-
-    def add(self, message: object) -> None:
-        """Raises BadRequest, AppendTooLarge."""
-        record = new_record(message)
-        self._size += record.size
-        if self._size > MAX_APPEND_BYTES:
-            raise AppendTooLarge
-        self.records.append(record)
-
-
 def _structured(options: streams_pb2.ReadReq.Options) -> bool:
     return options.uuid_option.WhichOneof("content") != "string"
 
@@ -232,71 +193,3 @@ def _filter(options: streams_pb2.ReadReq.Options) -> Filter:
         regex=expression.regex,
         prefixes=tuple(expression.prefix),
     )
-
-
-def _wrong_version(error: WrongExpectedVersion) -> streams_pb2.AppendResp:
-    wrong = streams_pb2.AppendResp.WrongExpectedVersion()
-    if error.current < 0:
-        wrong.current_no_stream.CopyFrom(EMPTY)
-        wrong.no_stream_20_6_0.CopyFrom(EMPTY)
-    else:
-        wrong.current_revision = wrong.current_revision_20_6_0 = error.current
-    match error.expected:
-        case -1:
-            wrong.expected_no_stream.CopyFrom(EMPTY)
-        case -2:
-            wrong.expected_any.CopyFrom(EMPTY)
-            wrong.any_20_6_0.CopyFrom(EMPTY)
-        case -4:
-            wrong.expected_stream_exists.CopyFrom(EMPTY)
-            wrong.stream_exists_20_6_0.CopyFrom(EMPTY)
-        case exact:
-            wrong.expected_revision = wrong.expected_revision_20_6_0 = exact
-    return streams_pb2.AppendResp(wrong_expected_version=wrong)
-
-
-def _batch_success(written: Written) -> streams_pb2.BatchAppendResp.Success:
-    success = streams_pb2.BatchAppendResp.Success(
-        position=shared_pb2.AllStreamPosition(
-            commit_position=written.position, prepare_position=written.position
-        )
-    )
-    if written.revision < 0:
-        success.no_stream.CopyFrom(empty_pb2.Empty())
-    else:
-        success.current_revision = written.revision
-    return success
-
-
-def _batch_error(error: Exception) -> status_pb2.Status:
-    """A status with exactly one detail, of the client's own message classes."""
-    code = code_pb2.FAILED_PRECONDITION
-    match error:
-        case WrongExpectedVersion():
-            detail = shared_pb2.WrongExpectedVersion()
-            if error.current < 0:
-                detail.current_no_stream.CopyFrom(empty_pb2.Empty())
-            else:
-                detail.current_stream_revision = error.current
-            kinds = {
-                NO_STREAM: detail.expected_no_stream,
-                ANY: detail.expected_any,
-                EXISTS: detail.expected_stream_exists,
-            }
-            if error.expected in kinds:
-                kinds[error.expected].SetInParent()
-            else:
-                detail.expected_stream_position = error.expected
-        case StreamDeleted():
-            detail = shared_pb2.StreamDeleted(
-                stream_identifier=shared_pb2.StreamIdentifier(stream_name=error.stream.encode())
-            )
-        case AppendTooLarge():
-            code = code_pb2.INVALID_ARGUMENT
-            detail = shared_pb2.MaximumAppendSizeExceeded(maxAppendSize=MAX_APPEND_BYTES)
-        case _:
-            code = code_pb2.INVALID_ARGUMENT
-            detail = shared_pb2.BadRequest(message=str(error))
-    packed = any_pb2.Any()
-    packed.Pack(detail)
-    return status_pb2.Status(code=code, message=str(error), details=packed)

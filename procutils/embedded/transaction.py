@@ -6,9 +6,9 @@ Nothing of it outlives the transaction, so a rollback undoes everything.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class BadMetadata(Exception):
 
 def system_record(type: str, data: object) -> NewRecord:
     encoded = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return NewRecord(uuid.uuid4().bytes, type, type != LINK, encoded, b"")
+    return NewRecord(os.urandom(16), type, type != LINK, encoded, b"")
 
 
 class Transaction:

@@ -42,6 +42,9 @@ class Workers(futures.ThreadPoolExecutor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call(*args, **kwargs))
-                except BaseException as error:  # handed to whoever waits for the future
+                except BaseException as error:
                     future.set_exception(error)
+                    with self._starting:
+                        self._started -= 1  # this thread ends, loudly; another may take its place
+                    raise
             self._idle.release()
