@@ -92,12 +92,13 @@ def ranking(
     ends = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # last case of each score
 
     def measure(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        hits = np.cumsum(weights * true, axis=1)[:, ends]
-        false_alarms = np.cumsum(weights * ~true, axis=1)[:, ends]
+        # One column per threshold, from the one that flags nothing to the one that flags all.
+        hits = np.pad(np.cumsum(weights * true, axis=1)[:, ends], ((0, 0), (1, 0)))
+        false_alarms = np.pad(np.cumsum(weights * ~true, axis=1)[:, ends], ((0, 0), (1, 0)))
         tpr, fprs = hits / hits[:, -1:], false_alarms / false_alarms[:, -1:]
         share = true.mean()
         measured = {
-            "auroc": _trapezoid(tpr, fprs),
+            "auroc": np.trapezoid(tpr, fprs, axis=1),
             f"recall_at_{_percent(fpr)}_fpr": np.where(fprs <= fpr, tpr, 0.0).max(axis=1),
             "average_precision": _average_precision(tpr, fprs, share),
         }
@@ -222,11 +223,6 @@ def _stratified_weights(
         yield weights
 
 
-def _trapezoid(tpr: NDArray[np.float64], fprs: NDArray[np.float64]) -> NDArray[np.float64]:
-    heights = np.diff(tpr, axis=1, prepend=0.0) / -2 + tpr
-    return (np.diff(fprs, axis=1, prepend=0.0) * heights).sum(axis=1)
-
-
 def _average_precision(
     tpr: NDArray[np.float64], fprs: NDArray[np.float64], prevalence: float
 ) -> NDArray[np.float64]:
@@ -234,7 +230,7 @@ def _average_precision(
     hits, false_alarms = prevalence * tpr, (1 - prevalence) * fprs
     alerts = hits + false_alarms
     precision = np.divide(hits, alerts, out=np.zeros_like(hits), where=alerts > 0)
-    return (np.diff(tpr, axis=1, prepend=0.0) * precision).sum(axis=1)
+    return (np.diff(tpr, axis=1) * precision[:, 1:]).sum(axis=1)
 
 
 def _interval(draws: NDArray[np.float64]) -> Interval:

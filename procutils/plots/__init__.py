@@ -9,7 +9,8 @@ from procutils.plots.benchmark import (
     roc_pr,
     surprisal_histogram,
 )
-from procutils.plots.cases import case_surprisal, field_by_group, timeline, variants
+from procutils.plots.cases import field_by_group, timeline, variants
+from procutils.plots.explanation import case_surprisal
 from procutils.plots.learning import calibration, loss_curve, nll_bars, p_value_uniformity
 from procutils.plots.process_map import process_map
 

@@ -20,12 +20,14 @@ from procutils.plots.style import (
     cycle,
     figure,
     figures,
+    styled,
     tint,
 )
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
+@styled
 def surprisal_histogram(
     normal: Sequence[float],
     anomalous: Sequence[float],
@@ -58,6 +60,7 @@ def surprisal_histogram(
     return fig
 
 
+@styled
 def roc_pr(
     roc: Mapping[str, Curve],
     precision_recall: Mapping[str, Curve],
@@ -90,6 +93,7 @@ def roc_pr(
     return fig
 
 
+@styled
 def confusion_grid(counts: Mapping[str, Mapping[str, float]]) -> Figure:
     """One confusion matrix per detector, with counts and the share of each row.
 
@@ -98,7 +102,7 @@ def confusion_grid(counts: Mapping[str, Mapping[str, float]]) -> Figure:
     fig, grid = figures(
         list(counts), height=3.1, width=max(4.0, 2.9 * len(counts)), sharex=True, sharey=True
     )
-    for axes, found in zip(grid, counts.values(), strict=True):
+    for axes, (name, found) in zip(grid, counts.items(), strict=True):
         cells = np.array(
             [
                 [found["true_negatives"], found["false_positives"]],
@@ -125,7 +129,7 @@ def confusion_grid(counts: Mapping[str, Mapping[str, float]]) -> Figure:
                     color="#222222",
                 )  # fmt: skip
         axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal")
-        axes.set_title(axes.get_title(), size=10.5)
+        axes.set_title(name, size=10.5)
         axes.set_xticks([0, 1], ["passed", "flagged"])
         axes.set_yticks([0, 1], ["normal", "anomalous"])
         axes.tick_params(length=0)
@@ -136,6 +140,7 @@ def confusion_grid(counts: Mapping[str, Mapping[str, float]]) -> Figure:
     return fig
 
 
+@styled
 def precision_vs_prevalence(
     rates: Mapping[str, tuple[float, float]],
     title: str = "Precision depends on how rare anomalies are",
@@ -145,7 +150,7 @@ def precision_vs_prevalence(
     rates: name → (recall, false-positive rate) of a detector.
     """
     fig, axes = figure(
-        title, "share of cases that are anomalous (logarithmic)", "precision", height=4.2
+        title, "share of cases that are anomalous (logarithmic)", "precision", height=4.6
     )
     prevalences = np.geomspace(0.0005, 0.5, 61)
     for i, (name, (recall, fpr)) in enumerate(rates.items()):
@@ -162,5 +167,5 @@ def precision_vs_prevalence(
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_xticks([0.001, 0.01, 0.1, 0.5], ["0.1 %", "1 %", "10 %", "50 %"])
     axes.minorticks_off()
-    axes.legend(loc="center left", bbox_to_anchor=(0.0, 0.6), handlelength=3.5)
+    fig.legend(loc="outside lower center", ncols=2, handlelength=3.5)
     return fig

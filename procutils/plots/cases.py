@@ -1,4 +1,4 @@
-"""Figures of cases: their variants, their overlap in time, one field, and one case explained."""
+"""Figures of cases: their variants, their overlap in time, and one field of theirs."""
 
 from __future__ import annotations
 
@@ -13,27 +13,23 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.ticker import PercentFormatter
 
-from procutils.cases import END, Case, EventScore
+from procutils.cases import Case
 from procutils.plots.style import (
     BLUE,
     GREY,
-    HATCHES,
     LINES,
     MARKERS,
-    ORANGE,
-    PALE,
     PALETTE,
-    PURPLE,
-    SKY,
-    VERMILLION,
     cycle,
     figure,
     figures,
     short_names,
+    styled,
     tint,
 )
 
 
+@styled
 def variants(cases: Sequence[Case], top: int = 10) -> Figure:
     """The ``top`` most frequent sequences of event types, and the share of cases with each."""
     if not cases:
@@ -43,9 +39,11 @@ def variants(cases: Sequence[Case], top: int = 10) -> Figure:
     types = list(dict.fromkeys(type_ for variant, _ in shown for type_ in variant))
     names = short_names(types, width=11)
     longest = max(len(variant) for variant, _ in shown)
-    step = min(1.0, 10.5 / max(longest, 1))  # inches
+    step = min(1.0, 9.5 / max(longest, 1))  # inches
     covered = sum(count for _, count in shown) / len(cases)
     title = f"{len(shown)} of {len(counts)} variants cover {covered:.0%} of {len(cases):,} cases"
+    if len(categories := {case.category for case in cases}) == 1:
+        title = f"{categories.pop()}: {title}"
     fig, (steps, bars) = figures(
         [title, ""],
         width=step * longest + 2.6,
@@ -55,8 +53,7 @@ def variants(cases: Sequence[Case], top: int = 10) -> Figure:
     )
     for row, (variant, _) in enumerate(shown):
         for column, type_ in enumerate(variant):
-            colour = cycle(PALETTE[:7], types.index(type_))
-            _chevron(steps, column, row, colour, names[type_], step)
+            _chevron(steps, column, row, types.index(type_), names[type_], step)
     shares = [count / len(cases) for _, count in shown]
     bars.barh(range(len(shown)), shares, height=0.6, color=tint(BLUE, 0.75))
     for row, (_, count) in enumerate(shown):
@@ -82,16 +79,18 @@ def variants(cases: Sequence[Case], top: int = 10) -> Figure:
     return fig
 
 
-def _chevron(axes: Axes, x: float, y: float, colour: str, name: str, step: float) -> None:
+def _chevron(axes: Axes, x: float, y: float, look: int, name: str, step: float) -> None:
+    colour, strength = cycle(PALETTE[:7], look), cycle((0.28, 0.6), look // 7)
     tip, half = 0.14, 0.4
     outline = [(x, -half), (x + 0.9, -half), (x + 0.9 + tip, 0), (x + 0.9, half), (x, half)]
     outline = [(px, y + py) for px, py in [*outline, (x + tip, 0)]]
-    axes.add_patch(Polygon(outline, closed=True, fc=tint(colour, 0.28), ec=colour, lw=1))
+    axes.add_patch(Polygon(outline, closed=True, fc=tint(colour, strength), ec=colour, lw=1))
     longest = max(len(line) for line in name.split("\n"))
     size = min(8.0, 72 * step * 0.78 / (0.6 * longest))
     axes.text(x + 0.54, y, name, ha="center", va="center", size=size, linespacing=0.95)
 
 
+@styled
 def timeline(cases: Sequence[Case], window: tuple[datetime, datetime] | None = None) -> Figure:
     """One row per case that touches the window, one marker per event; weekends are grey.
 
@@ -128,7 +127,8 @@ def timeline(cases: Sequence[Case], window: tuple[datetime, datetime] | None = N
                     mew=0.5, label=label, zorder=3,
                 )  # fmt: skip
                 label = None
-    axes.set(xlim=(start, end), ylim=(len(rows) - 0.4, -0.6))
+    room = (end - start) / 80
+    axes.set(xlim=(start - room, end + room), ylim=(len(rows) - 0.4, -0.6))
     if named:
         axes.set_yticks(range(len(rows)), [case.id for case in rows], size=7.5)
     locator = AutoDateLocator()
@@ -147,6 +147,7 @@ def _shade_weekends(axes: Axes, start: datetime, end: datetime) -> None:
         day += timedelta(days=1)
 
 
+@styled
 def field_by_group(
     values: Sequence[float],
     groups: Sequence[str],
@@ -183,79 +184,3 @@ def field_by_group(
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
     return fig
-
-
-def case_surprisal(
-    case: Case,
-    scores: Sequence[EventScore],
-    expected: Sequence[Sequence[tuple[str, float]]],
-    threshold: float | None = None,
-) -> Figure:
-    """One case from top to bottom: how surprising each event was, and what was expected instead.
-
-    scores, expected: per event and for the end, as ``score`` and ``next_events`` give them; of the
-        expected types the first two are printed. Delay and fields count where the scores hold them.
-    threshold: the case's surprisal above which an alert is raised, drawn as a line.
-    """
-    if not len(scores) == len(expected) == len(case.events) + 1:
-        raise ValueError(
-            f"{case.id} has {len(case.events)} events, so scores and expected need "
-            f"{len(case.events) + 1} entries; they have {len(scores)} and {len(expected)}"
-        )
-    fig, axes = figure(
-        f"{case.id}: what came, and what was expected",
-        "surprisal (nats)",
-        "",
-        height=1.2 + 0.42 * len(scores),
-        width=10,
-    )
-    parts = {
-        "type": [score.surprisal for score in scores],
-        "time": [-score.parts.get("delay", 0.0) for score in scores],
-        "fields": [
-            -sum(p for part, p in score.parts.items() if part not in ("type", "delay"))
-            for score in scores
-        ],
-    }
-    left = np.zeros(len(scores))
-    for i, (part, values) in enumerate(parts.items()):
-        if any(values):
-            axes.barh(
-                range(len(scores)), values, left=left, height=0.62, label=part,
-                color=(BLUE, SKY, PURPLE)[i], hatch=HATCHES[i], ec="white", lw=0,
-            )  # fmt: skip
-            left += values
-    worst, far = int(left.argmax()), max(left.max(), threshold or 0.0, 1.0)
-    for row, guesses in enumerate(expected):
-        text = ",  ".join(f"{type_} {_percent(p)}" for type_, p in list(guesses)[:2])
-        text = text or "nothing known"
-        colour = VERMILLION if row == worst else "#555555"
-        axes.text(
-            1.02 * far, row, f"{left[row]:5.2f}", va="center", ha="left", size=8.5, color=colour
-        )
-        axes.text(
-            1.16 * far, row, text, va="center", size=8.5, color=colour,
-            weight="bold" if row == worst else "normal",
-        )  # fmt: skip
-        if row == worst:
-            axes.axhspan(row - 0.5, row + 0.5, color=tint(ORANGE, 0.18), lw=0, zorder=0)
-    axes.text(1.16 * far, -0.85, "expected", size=9, weight="bold", color="#333333")
-    if threshold is not None:
-        axes.axvline(threshold, color=VERMILLION, ls="--", lw=1.4)
-        axes.text(threshold, -0.85, "alert ", ha="right", size=8.5, color=VERMILLION)
-    rows = [score.type if score.type != END else "end of case" for score in scores]
-    rows = [("▶ " if i == worst else "") + name for i, name in enumerate(rows)]
-    axes.set_yticks(range(len(rows)), rows, size=9)
-    axes.set(ylim=(len(rows) - 0.5, -1.2), xlim=(0, 2.15 * far))
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= far])
-    axes.xaxis.set_label_coords(0.22, -0.6 / (0.42 * len(scores) + 0.5))
-    axes.grid(axis="y", visible=False)
-    axes.spines["bottom"].set_bounds(0, far)
-    axes.spines["bottom"].set_color(PALE)
-    if any(parts["time"]) or any(parts["fields"]):
-        axes.legend(loc="lower right", ncols=3, title="surprisal of", title_fontsize=9)
-    return fig
-
-
-def _percent(probability: float) -> str:
-    return f"{probability:.0%}" if probability >= 0.01 else "< 1%"

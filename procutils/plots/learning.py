@@ -19,12 +19,14 @@ from procutils.plots.style import (
     VERMILLION,
     cycle,
     figure,
+    styled,
     tint,
 )
 
 Value = tuple[float, Sequence[float]]  # a number and its interval, low and high
 
 
+@styled
 def loss_curve(history: Sequence[Mapping[str, float]], title: str = "Training loss") -> Figure:
     """The training loss per step, smoothed, and the evaluation loss where there is one.
 
@@ -55,6 +57,7 @@ def loss_curve(history: Sequence[Mapping[str, float]], title: str = "Training lo
     return fig
 
 
+@styled
 def nll_bars(
     rows: Mapping[str, Value],
     floor: float,
@@ -79,13 +82,15 @@ def nll_bars(
         text = f"{value:.3f}   (+{value - floor:.3f})" if value >= floor else f"{value:.3f}"
         axes.text(high + 0.015 * far, row, text, va="center", size=9)
     axes.axvline(floor, color="black", ls="--", lw=1.4)
-    axes.text(floor, -0.62, f" {floor:.3f}  {floor_label}", size=8.5, va="center")
+    side = "left" if floor < 0.5 * far else "right"
+    axes.text(floor, -0.62, f" {floor:.3f}  {floor_label} ", size=8.5, va="center", ha=side)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.95), xlim=(0, 1.28 * far))
     axes.grid(axis="y", visible=False)
     return fig
 
 
+@styled
 def calibration(
     target: float, observed: Mapping[str, Value], title: str = "False alarms against the promise"
 ) -> Figure:
@@ -112,6 +117,7 @@ def calibration(
     return fig
 
 
+@styled
 def p_value_uniformity(
     p_values: Mapping[str, Sequence[float]], title: str = "p-values of normal cases"
 ) -> Figure:

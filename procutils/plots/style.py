@@ -45,6 +45,9 @@ _RC = {
     "hatch.linewidth": 0.6,
 }
 
+#: Decorates every function that draws: what it creates has this project's look, and nothing else.
+styled = plt.rc_context(_RC)
+
 WIDTH = 9.0  # inches: fills a notebook's column without being scaled down much
 
 
@@ -70,10 +73,9 @@ def figures(
 
 def canvas(title: str, width: float, height: float) -> tuple[Figure, Axes]:
     """A bare drawing surface on which one data unit is one inch; the title takes space on top."""
-    with plt.rc_context({**_RC, "figure.constrained_layout.use": False}):
-        fig = plt.figure(figsize=(width, height + 0.45))
-        axes = fig.add_axes((0, 0, 1, height / (height + 0.45)))
-        fig.text(0.15 / width, 1 - 0.12 / (height + 0.45), title, weight="bold", size=12, va="top")
+    fig = plt.figure(figsize=(width, height + 0.45), layout="none")
+    axes = fig.add_axes((0, 0, 1, height / (height + 0.45)))
+    fig.text(0.15 / width, 1 - 0.12 / (height + 0.45), title, weight="bold", size=12, va="top")
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
     return fig, axes
