@@ -14,7 +14,8 @@ from procutils.finance.events import (
     AccountOpened,
     AccountStatusChanged,
 )
-from procutils.finance.grammar import History, Process, Step, When, payload
+from procutils.finance.grammar import History, Step, When, payload
+from procutils.finance.process import Process
 
 MOST_FUNDINGS = 3
 MOST_STATUS_CHANGES = 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
+from typing import ClassVar
 
 import numpy as np
 from pandas.tseries.holiday import (
@@ -29,7 +30,7 @@ OPENING, CLOSING = time(8, tzinfo=UTC), time(18, tzinfo=UTC)
 class MarketHolidays(AbstractHolidayCalendar):
     """The regular full-day holidays of the New York exchanges (NYSE Rule 7.2)."""
 
-    rules = [
+    rules: ClassVar[list[Holiday]] = [
         Holiday("New Year's Day", month=1, day=1, observance=sunday_to_monday),
         USMartinLutherKingJr,
         USPresidentsDay,

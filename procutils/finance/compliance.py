@@ -21,7 +21,8 @@ from procutils.finance.events import (
     ComplianceReviewAssigned,
     ComplianceReviewCompleted,
 )
-from procutils.finance.grammar import History, Process, Step, When, actor, payload, timing
+from procutils.finance.grammar import History, Step, When, actor, payload, timing
+from procutils.finance.process import Process
 
 TRIGGERS = {
     "trade": {"trade"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from procutils.finance.calendar import add_business_days, at_work, closing, soon
 from procutils.finance.events import (
@@ -112,7 +112,9 @@ def before_due(h: History, rng: random.Random, median: float) -> datetime:
     """Working time, but no later than the close of the day on which the review is due."""
     at = at_work(rng, h.now, median=median, least=60)
     due = closing(date.fromisoformat(h.the(ComplianceReviewAssigned).due_date))
-    return at if at <= due else h.now + (due - h.now) // 10 * rng.randint(2, 9)
+    if at <= due:
+        return at
+    return h.now + timedelta(seconds=round((due - h.now).total_seconds() * rng.uniform(0.2, 0.9)))
 
 
 def assigned(h: History, rng: random.Random) -> tuple[ComplianceReviewAssigned, datetime]:

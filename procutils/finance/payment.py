@@ -17,8 +17,9 @@ from procutils.finance.events import (
     PaymentRejected,
     PaymentValidated,
 )
-from procutils.finance.grammar import History, Process, Step, When, actor, payload, timing
+from procutils.finance.grammar import History, Step, When, actor, payload, timing
 from procutils.finance.payment_events import approvers, network, required
+from procutils.finance.process import Process
 
 
 def execution(h: History) -> str:

@@ -10,8 +10,8 @@ from procutils.cases import Case
 from procutils.finance.account import ACCOUNT
 from procutils.finance.calendar import after_work
 from procutils.finance.compliance import COMPLIANCE
-from procutils.finance.grammar import Process
 from procutils.finance.payment import PAYMENT
+from procutils.finance.process import Process
 from procutils.finance.risk import RISK
 from procutils.finance.trade import TRADE
 

@@ -14,7 +14,8 @@ from procutils.finance.events import (
     RiskMitigationCompleted,
     RiskMitigationStarted,
 )
-from procutils.finance.grammar import History, Process, Step, When, actor, payload, timing
+from procutils.finance.grammar import History, Step, When, actor, payload, timing
+from procutils.finance.process import Process
 from procutils.finance.risk_events import acknowledged_by, result, severity
 
 MOST_MITIGATIONS = 3

@@ -19,7 +19,8 @@ from procutils.finance.events import (
     TradeConfirmed,
     TradeSettled,
 )
-from procutils.finance.grammar import History, Process, Step, When, payload, timing
+from procutils.finance.grammar import History, Step, When, payload, timing
+from procutils.finance.process import Process
 from procutils.finance.trade_events import (
     average_price,
     filled,
@@ -122,12 +123,11 @@ TRADE = Process(
             },
             (
                 payload(
-                    "remaining_quantity",
-                    "filled and remaining quantities add up to the order",
-                    lambda h, e, at: 0 < e.remaining_quantity == remaining(h) - e.filled_quantity,
-                ),
-                payload(
-                    "filled_quantity", "something is filled", lambda h, e, at: e.filled_quantity > 0
+                    "filled_quantity",
+                    "filled and remaining quantities add up to the order, and neither is zero",
+                    lambda h, e, at: (
+                        0 < e.filled_quantity == remaining(h) - e.remaining_quantity < remaining(h)
+                    ),
                 ),
                 payload(
                     "fill_price",
