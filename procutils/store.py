@@ -126,6 +126,7 @@ def append_cases(
     by_id = {case.id: case for case in cases}
     if len(by_id) != len(cases):
         raise ValueError("two cases have the same id, but each is to be a stream of its own")
+    before = commit_position(client)
     due: list[tuple[datetime, str, int]] = []
     for case in cases:
         stored = _stored(client, case)
@@ -137,7 +138,7 @@ def append_cases(
                 due.append((latest, case.id, revision))
     due.sort()
     for _, stream, revision in progress(due):
-        _append(client, by_id[stream], revision)
+        _append(client, by_id[stream], revision, before)
     return len(due)
 
 
@@ -159,12 +160,15 @@ def _same(case: Case, record: RecordedEvent) -> int:
     return revision
 
 
-def _append(client: KurrentDBClient, case: Case, revision: int) -> None:
+def _append(client: KurrentDBClient, case: Case, revision: int, before: int) -> None:
     version = revision - 1 if revision else StreamState.NO_STREAM
     try:
-        client.append_event(case.id, current_version=version, event=to_record(case, revision))
+        record = to_record(case, revision)
+        position = client.append_event(case.id, current_version=version, event=record)
     except WrongCurrentVersionError as error:
         raise StoreError(_conflict(case, revision, str(error))) from error
+    if position <= before:  # known by its id, though the stream does not show it
+        raise StoreError(_conflict(case, revision, "these events, deleted"))
 
 
 def _conflict(case: Case, revision: int, found: str) -> str:

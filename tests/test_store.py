@@ -175,6 +175,14 @@ def test_a_deleted_stream_is_no_case_from_there_on(kurrentdb, category, remove):
     assert read_cases(kurrentdb.client, category) == []
 
 
+def test_a_deleted_case_is_not_taken_for_written(kurrentdb, category):
+    case = case_of(f"{category}-1", 0, 1)
+    append_cases(kurrentdb.client, [case])
+    kurrentdb.client.delete_stream(case.id, current_version=1)
+    with pytest.raises(StoreError, match=f"{case.id} .*deleted"):
+        append_cases(kurrentdb.client, [case])
+
+
 def test_categories_leave_out_alerts_and_the_system(kurrentdb, category):
     other = f"{category}too"
     streams = [f"{category}-1", f"{other}-1", f"anomaly-{category}-1", category]
