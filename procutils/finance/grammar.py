@@ -150,7 +150,7 @@ class Violation:
     def __str__(self) -> str:
         where = f"event {self.position + 1}, {self.type}"
         what = "" if self.is_order else f" with {self.field} = {self.value!r}"
-        return f"{where}{what}, breaks a {self.tier} rule: {self.rule}"
+        return f"{where}{what}, against a rule ({self.tier}): {self.rule}"
 
 
 def pick(rng: random.Random, weights: dict[Any, float]) -> Any:
