@@ -60,7 +60,8 @@ class StoreUnreadable(Exception):
         self.path, self.reason = path, reason
         super().__init__(
             f"Cannot read the event store {path}: {reason}. The file was left untouched. Move it "
-            "away (or choose another data folder) to start with an empty store, or put back a copy."
+            f"away, with {path.name}-wal and {path.name}-shm if they are there, to start with an "
+            "empty store; or put back a copy; or choose another data folder."
         )
 
 
@@ -96,7 +97,13 @@ def connect_reading(path: Path) -> sqlite3.Connection:
 
 
 def create(path: Path) -> None:
-    """Write an empty log to ``path``, all of it or nothing."""
+    """Write an empty log to ``path``, all of it or nothing.
+
+    Raises StoreUnreadable beside the journal of a lost file: SQLite would replay that into the
+    new one.
+    """
+    if _journal(path).exists():
+        raise StoreUnreadable(path, f"the file is missing, but its journal {_journal(path)} exists")
     partial = path.with_name(path.name + ".new")
     partial.unlink(missing_ok=True)
     connection = sqlite3.connect(partial, isolation_level=None)
@@ -127,8 +134,10 @@ def check(path: Path) -> None:
     if version > SCHEMA_VERSION:
         reason = f"its schema version {version} is newer than this program's ({SCHEMA_VERSION})"
         raise StoreUnreadable(path, f"{reason}; update the program")
+    # Without a journal to replay nothing beside the file is needed, so that nothing is made.
+    mode = "mode=ro" if _journal(path).exists() else "immutable=1"
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
         try:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         finally:
@@ -137,3 +146,8 @@ def check(path: Path) -> None:
         raise StoreUnreadable(path, f"it is damaged ({error})") from error
     if found != "ok":
         raise StoreUnreadable(path, f"it is damaged ({found})")
+
+
+def _journal(path: Path) -> Path:
+    """SQLite's write-ahead log: there while the file is open, and after a crash."""
+    return path.with_name(path.name + "-wal")

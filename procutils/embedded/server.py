@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import threading
+import socket
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -54,6 +54,7 @@ class EmbeddedKurrentDB:
         self._lock: int | None = None
         self._log: Log | None = None
         self._server: grpc.Server | None = None
+        self._workers: Workers | None = None
 
     @property
     def uri(self) -> str:
@@ -78,6 +79,7 @@ class EmbeddedKurrentDB:
         if self._server is not None:
             self._server.stop(grace=None).wait()
             self._server = None
+            self._workers.shutdown()
             (self.data / ENDPOINT).unlink(missing_ok=True)
         if self._log is not None:
             self._log.close()
@@ -93,8 +95,9 @@ class EmbeddedKurrentDB:
         self.stop()
 
     def _serve(self, log: Log) -> grpc.Server:
+        self._workers = Workers(MAX_CALLS)
         server = grpc.server(
-            Workers(MAX_CALLS),
+            self._workers,
             maximum_concurrent_rpcs=MAX_CALLS,
             options=[
                 ("grpc.so_reuseport", 0),  # a taken port is an error, not a shared one
@@ -117,16 +120,20 @@ class EmbeddedKurrentDB:
 
 def main(port: int, data: Path) -> None:
     """Serve until SIGINT or SIGTERM. Prints one line with the uri when ready."""
-    finished = threading.Event()
-
-    def finish(signum: int, frame: FrameType | None) -> None:
-        finished.set()
-
+    # The system may hand a signal to one of gRPC's threads. Python then notes it, but does not wake
+    # a main thread that waits for a lock; the byte that it writes here does.
+    awake, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno())
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, finish)
+        signal.signal(number, _ignore)
     with EmbeddedKurrentDB(Path(data), port) as server:
         print(f"KurrentDB-compatible server on {server.uri} with its log in {data}", flush=True)
-        finished.wait()
+        awake.recv(1)
+
+
+def _ignore(signum: int, frame: FrameType | None) -> None:
+    """Without a handler of its own a signal would end the process before the server is stopped."""
 
 
 def _lock(data: Path) -> int:

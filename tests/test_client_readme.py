@@ -1,0 +1,112 @@
+"""Every Python block of the client's own README, in order, against the embedded server.
+
+The README describes a real KurrentDB, so this measures how far the embedded server stands in for
+one. A block that cannot run here is listed below with the reason; a listed block that would run
+fails the test as well, so the list stays true.
+"""
+
+import importlib.metadata
+import importlib.util
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kurrentdbclient import KurrentDBClient
+
+from procutils.embedded import EmbeddedKurrentDB
+
+TLS = "the embedded server has no TLS"
+V2 = "appends to several streams (v2) come later"
+PERSISTENT = "persistent subscriptions come later"
+PROJECTIONS = "the management of projections comes later"
+FASTAPI = "it needs the module fastapi"
+TELEMETRY = "it needs the module opentelemetry"
+README = "the block uses names that only its surroundings define"
+
+#: Seconds for one block.
+PATIENCE = 30
+
+#: A text by which a block is known, and why it cannot run. Each names exactly one block.
+LISTED = {
+    "ssl.get_server_certificate(": TLS,
+    "class RecordedEvent:": README,
+    "client.multi_append_to_stream(": V2,
+    "client.append_records(": V2,
+    "client.create_subscription_to_all(group_name=group_name1)": PERSISTENT,
+    "group_name=group_name1\n) as subscription:\n    ...": PERSISTENT,
+    "# Stop when 'event9' has been received.": PERSISTENT,
+    "class ExampleConsumer:": PERSISTENT,
+    "client.update_subscription_to_all(": PERSISTENT,
+    "client.create_subscription_to_stream(": PERSISTENT,
+    "# Stop when 'event6' has been received.": PERSISTENT,
+    "assert len(events) == 3\nassert events[0] == event4": PERSISTENT,
+    "client.update_subscription_to_stream(": PERSISTENT,
+    "client.replay_parked_events(\n    group_name=group_name1": PERSISTENT,
+    "client.replay_parked_events(\n    group_name=group_name2": PERSISTENT,
+    "client.get_subscription_info(\n    group_name=group_name1": PERSISTENT,
+    "client.get_subscription_info(\n    group_name=group_name2": PERSISTENT,
+    "client.list_subscriptions()": PERSISTENT,
+    "client.list_subscriptions_to_stream(": PERSISTENT,
+    "client.delete_subscription(\n    group_name=group_name1": PERSISTENT,
+    "client.delete_subscription(\n    group_name=group_name2": PERSISTENT,
+    "client.create_projection(": PROJECTIONS,
+    "client.get_projection_state(": PROJECTIONS,
+    "client.update_projection(": PROJECTIONS,
+    "client.get_projection_statistics(": PROJECTIONS,
+    "client.list_all_projection_statistics(": PROJECTIONS,
+    "client.list_continuous_projection_statistics(": PROJECTIONS,
+    "client.disable_projection(": PROJECTIONS,
+    "client.enable_projection(": PROJECTIONS,
+    "client.abort_projection(": PROJECTIONS,
+    "client.reset_projection(": PROJECTIONS,
+    "client.delete_projection(": PROJECTIONS,
+    "client.restart_projections_subsystem(": PROJECTIONS,
+    "from fastapi import FastAPI": FASTAPI,
+    "import KurrentDBClientInstrumentor\n": TELEMETRY,
+    "import AsyncKurrentDBClientInstrumentor\n": TELEMETRY,
+    "import BatchSpanProcessor, ConsoleSpanExporter": TELEMETRY,
+    "import OTLPSpanExporter": TELEMETRY,
+}
+
+
+def blocks() -> list[str]:
+    readme = importlib.metadata.metadata("kurrentdbclient").get_payload()
+    return re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+
+
+def test_every_listed_text_names_one_block():
+    for text in LISTED:
+        assert sum(text in block for block in blocks()) == 1, text
+    for block in blocks():
+        assert sum(text in block for text in LISTED) <= 1, block
+
+
+def why_not(block: str) -> str | None:
+    """The reason for which a block is listed; None where it has to run."""
+    reason = next((why for text, why in LISTED.items() if text in block), None)
+    if reason in (FASTAPI, TELEMETRY) and importlib.util.find_spec(reason.split()[-1]):
+        return None
+    return reason
+
+
+def test_every_block_runs_or_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("KDB_ROOT_CERTIFICATES", raising=False)
+    failures, clients, namespace = [], [], {"__name__": "readme"}
+    with ThreadPoolExecutor(1) as thread, EmbeddedKurrentDB(tmp_path) as server:
+        monkeypatch.setenv("KDB_URI", server.uri)
+        for number, block in enumerate(blocks()):
+            # The README's server has port 2113; this one has a port of its own.
+            code = compile(block.replace("2113", str(server.port)), "README", "exec", 0, True)
+            error = thread.submit(exec, code, namespace).exception(timeout=PATIENCE)
+            client = namespace.get("client")
+            if isinstance(client, KurrentDBClient) and client not in clients:
+                clients.append(client)
+            reason = why_not(block)
+            if error is not None and reason is None:
+                failures.append(f"Block {number} failed with {error!r}:\n{block}")
+            if error is None and reason is not None:
+                failures.append(f"Block {number} ran, although it is listed ({reason}):\n{block}")
+        for client in clients:
+            client.close()
+    assert not failures, "\n\n".join(failures)
