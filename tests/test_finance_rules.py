@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from procutils.cases import Case, Event
+from procutils.finance.grammar import TIERS
 from procutils.finance.processes import PROCESSES, simulate
 
 DAY = timedelta(days=1)
@@ -31,6 +35,7 @@ def plus(field: str, amount: float = 1) -> Callable[[Event, list[Event]], object
 
 #: (event type, field, tier) → what to write into the field ("timestamp" is the time itself).
 TAMPERED = {
+    ("OrderSubmitted", "quantity", "payload"): 0.0,
     ("OrderSubmitted", "price", "payload"): None,
     ("OrderRejected", "rejection_code", "payload"): "R-999",
     ("OrderRouted", "routed_quantity", "payload"): plus("routed_quantity"),
@@ -77,6 +82,7 @@ TAMPERED = {
     ("PaymentCompleted", "final_amount", "payload"): plus("final_amount", 0.01),
     ("PaymentCompleted", "fees", "payload"): plus("fees"),
     ("PaymentFailed", "failure_code", "payload"): "F-999",
+    ("RiskLimitBreached", "limit_value", "payload"): 0.0,
     ("RiskLimitBreached", "breach_percentage", "payload"): plus("breach_percentage"),
     ("RiskAlertCreated", "severity", "payload"): lambda e, b: (
         "low" if e.data["severity"] != "low" else "high"
@@ -180,6 +186,28 @@ def test_a_broken_rule_is_named(cases, kind, check):
                     assert check.rule in str(violation) and check.field in str(violation)
                     return
     pytest.fail("no tampered case was rejected for this rule")
+
+
+@given(st.data())
+@settings(max_examples=500, deadline=None)
+def test_any_value_in_any_field_is_judged_without_an_error(data):
+    category = data.draw(st.sampled_from(sorted(PROCESSES)))
+    process, start = PROCESSES[category], datetime(2025, 1, 6, 9, tzinfo=UTC)
+    case = process.simulate(Random(data.draw(st.integers())), start, "0123456789")
+    position = data.draw(st.integers(0, len(case.events) - 1))
+    field = data.draw(st.sampled_from(sorted(case.events[position].data)))
+    known = [value for event in case.events for value in event.data.values()]
+    change = data.draw(
+        st.sampled_from(known) | st.sampled_from([None, 0, -1, 0.0, 1e300, "", "low", True, [], {}])
+    )
+    changed = tamper(case, position, field, lambda event, before: change)
+    violation = process.accepts(changed)
+    assert violation is None or violation.tier in TIERS
+    scores = process.score(changed)
+    assert len(scores) == len(case.events) + 1
+    ends_too_early = violation is not None and violation.position == len(case.events)
+    explained = violation is None or ends_too_early
+    assert bool(process.next_events(changed.events)) == explained
 
 
 def test_no_tampering_is_left_over():

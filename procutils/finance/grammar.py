@@ -71,8 +71,8 @@ Weight = float | Callable[[History], float]
 class When:
     """A step that is possible only under a condition.
 
-    rule: the condition in words, completing "… follows only ". tier: what one must look at to
-    see it broken.
+    rule: the condition in words, completing "after X it comes only …". tier: what one must look
+    at to see it broken.
     """
 
     condition: Callable[[History], bool]
@@ -132,7 +132,8 @@ class Violation:
 
     position: index of the event; the length of the case if what is wrong is that it ends.
     type: the event type, or END. rule: what should have held. tier: one of TIERS.
-    field: the field that is wrong; None if the event should not have come at all.
+    field, value: the field that is wrong and what it holds ("timestamp" for the time of the
+        event); None if the event should not have come at all.
     """
 
     position: int

@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -62,20 +62,13 @@ class Process:
     def accepts(self, case: Case) -> Violation | None:
         """None if this process could have produced ``case``, else the first thing that is wrong."""
         history = History(case.id.partition("-")[2])
-        for position, event in enumerate(case.events):
-            if violation := self._judge(history, position, event):
-                return violation
-            history.add(event)
-        return self._judge_order(history, len(case.events), END)
+        wrong = self._follow(history, case.events)
+        return wrong or self._judge_order(history, len(case.events), END)
 
     def next_events(self, events: Sequence[Event]) -> dict[str, float]:
         """The true distribution of the next type, END included; {} if ``events`` are not valid."""
         history = self._start(events)
-        for position, event in enumerate(events):
-            if self._judge(history, position, event):
-                return {}
-            history.add(event)
-        return self._distribution(history)
+        return {} if self._follow(history, events) else self._distribution(history)
 
     def predictions(self, case: Case) -> list[dict[str, float]]:
         """``next_events`` of every prefix of ``case``: one more than it has events."""
@@ -100,10 +93,10 @@ class Process:
 
     @cached_property
     def _edges(self) -> dict[tuple[str, str], float]:
-        passed: Counter[tuple[str, str]] = Counter()
+        start, passed = datetime(2025, 1, 6, 8, tzinfo=UTC), Counter()
         for index in range(500):
             rng = random.Random(f"{self.category}/{index}")
-            case = self.simulate(rng, datetime.fromisoformat("2025-01-06T08:00:00Z"), str(index))
+            case = self.simulate(rng, start, str(index))
             passed.update(zip(case.types, (*case.types[1:], END), strict=True))
         left = Counter()
         for (source, _), times in passed.items():
@@ -124,6 +117,14 @@ class Process:
 
     def _start(self, events: Sequence[Event]) -> History:
         return History(str(events[0].data.get(self.key)) if events else "")
+
+    def _follow(self, history: History, events: Sequence[Event]) -> Violation | None:
+        """Add ``events`` to the history, up to the first that does not belong there."""
+        for position, event in enumerate(events):
+            if violation := self._judge(history, position, event):
+                return violation
+            history.add(event)
+        return None
 
     def _distribution(self, history: History) -> dict[str, float]:
         weights = {kind: _weigh(w, history) for kind, w in self._then[history.last].items()}

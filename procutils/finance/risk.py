@@ -66,6 +66,7 @@ RISK = Process(
             make.breached,
             {RiskAlertCreated: 1.0},
             (
+                payload("limit_value", "it is positive", lambda h, e, at: e.limit_value > 0),
                 payload(
                     "breach_percentage",
                     "it is by how much the value exceeds the limit",

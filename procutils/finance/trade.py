@@ -73,6 +73,7 @@ TRADE = Process(
                 OrderRejected: lambda h: 0.25 if h.the(OrderSubmitted).quantity >= 5_000 else 0.06,
             },
             (
+                payload("quantity", "it is positive", lambda h, e, at: e.quantity > 0),
                 payload(
                     "price",
                     "a market order has no price, any other has one",
