@@ -219,6 +219,15 @@ def test_one_batch_may_come_in_parts_and_interleaved(stub: streams_pb2_grpc.Stre
     assert detail.WhichOneof("expected_stream_position_option") == "expected_no_stream"
 
 
+def test_a_request_without_an_expected_version_is_refused(stub: streams_pb2_grpc.StreamsStub):
+    request = streams_pb2.AppendReq()
+    request.options.stream_identifier.stream_name = b"s-1"
+    with pytest.raises(grpc.RpcError) as refusal:
+        stub.Append(iter([request]))
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no expected version" in refusal.value.details()
+
+
 def test_ids_as_two_integers_are_the_same_ids(stub: streams_pb2_grpc.StreamsStub):
     id = uuid.uuid4()
     high, low = (int.from_bytes(half, "big", signed=True) for half in (id.bytes[:8], id.bytes[8:]))

@@ -158,6 +158,9 @@ def test_age_limits_what_is_read(client: KurrentDBClient):
     append(client)
     assert revisions(client) == [2]
     assert [e.stream_position for e in client.get_stream("$ce-a", resolve_links=True)] == [2]
+    client.set_stream_metadata("a-1", metadata={"$maxAge": LAST})
+    assert revisions(client) == [0, 1, 2]
+    assert len(client.get_stream("$ce-a", resolve_links=True)) == 3
 
 
 def test_metadata_that_cannot_be_honoured_is_refused(client: KurrentDBClient):

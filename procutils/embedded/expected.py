@@ -95,8 +95,10 @@ def earlier_write(
     if not ids or stream.id is None or stream.tombstoned:
         return None
     if expected in (ANY, EXISTS):
+        # Without the hint SQLite walks the stream backwards until it meets the id.
         found = connection.execute(
-            "SELECT max(revision) FROM record WHERE derived = 0 AND stream = ? AND id = ?",
+            "SELECT max(revision) FROM record INDEXED BY record_by_id"
+            " WHERE derived = 0 AND stream = ? AND id = ?",
             (stream.id, ids[0]),
         ).fetchone()[0]
         if found is None:

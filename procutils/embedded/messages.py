@@ -87,12 +87,13 @@ def stream_name(identifier: shared_pb2.StreamIdentifier) -> str:
     return name
 
 
-def expected_version(options: object, exact: str) -> int:
-    """The expected version of a request's options. exact: the field that holds a revision."""
-    kind = options.WhichOneof(f"expected_{'stream_revision' if exact == 'revision' else exact}")
-    return {"no_stream": NO_STREAM, "any": ANY, "stream_exists": EXISTS}.get(
-        kind, getattr(options, exact)
-    )
+def expected_version(options: object, oneof: str) -> int:
+    """The expected version that a request's options name. Raises BadRequest if they name none."""
+    field = options.WhichOneof(oneof)
+    if field is None:
+        raise BadRequest("The request names no expected version.")
+    named = {"no_stream": NO_STREAM, "any": ANY, "stream_exists": EXISTS}
+    return named[field] if field in named else getattr(options, field)
 
 
 def event_id(message: shared_pb2.UUID) -> bytes:

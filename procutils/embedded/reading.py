@@ -190,4 +190,4 @@ def _oldest(stream: Stream) -> int:
     """The earliest ``created`` that $maxAge still lets through, in ticks."""
     if stream.max_age is None:
         return 0
-    return time.time_ns() // 100 - stream.max_age * 10_000_000
+    return max(0, time.time_ns() // 100 - stream.max_age * 10_000_000)

@@ -33,9 +33,14 @@ class StoreInUse(Exception):
 
     def __init__(self, data: Path, uri: str | None) -> None:
         self.data, self.uri = data, uri
-        where = f"at {uri}: connect to that (KURRENTDB_URI={uri})" if uri else "and is starting"
+        where = (
+            f"at {uri}. Connect to that (KURRENTDB_URI={uri})"
+            if uri
+            else "that is starting. Wait for it"
+        )
         super().__init__(
-            f"The event store {data} is in use by another server {where}, or stop it first."
+            f"The event store {data} is in use by another server {where}, stop that one first, or "
+            "choose another data folder."
         )
 
 

@@ -112,7 +112,7 @@ class Streams(streams_pb2_grpc.StreamsServicer):
         try:
             options = next(request_iterator).options
             name = stream_name(options.stream_identifier)
-            expected = expected_version(options, "revision")
+            expected = expected_version(options, "expected_stream_revision")
             batch = Batch()
             for request in request_iterator:
                 batch.add(request.proposed_message)
@@ -139,7 +139,7 @@ class Streams(streams_pb2_grpc.StreamsServicer):
                 if not request.is_final:
                     continue
                 name = stream_name(options.stream_identifier)
-                expected = expected_version(options, "stream_position")
+                expected = expected_version(options, "expected_stream_position")
                 written = self.log.append(name, expected, batch.records)
             except REFUSALS as error:
                 response.error.CopyFrom(batch_error(error))
@@ -153,7 +153,9 @@ class Streams(streams_pb2_grpc.StreamsServicer):
     ) -> streams_pb2.DeleteResp:
         try:
             name = stream_name(request.options.stream_identifier)
-            written = self.log.delete(name, expected_version(request.options, "revision"))
+            written = self.log.delete(
+                name, expected_version(request.options, "expected_stream_revision")
+            )
         except REFUSALS as error:
             refuse(context, error, "Delete")
         return streams_pb2.DeleteResp(
@@ -167,7 +169,9 @@ class Streams(streams_pb2_grpc.StreamsServicer):
     ) -> streams_pb2.TombstoneResp:
         try:
             name = stream_name(request.options.stream_identifier)
-            written = self.log.tombstone(name, expected_version(request.options, "revision"))
+            written = self.log.tombstone(
+                name, expected_version(request.options, "expected_stream_revision")
+            )
         except REFUSALS as error:
             refuse(context, error, "Delete")
         return streams_pb2.TombstoneResp(
