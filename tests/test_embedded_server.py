@@ -18,6 +18,8 @@ from kurrentdbclient import AsyncKurrentDBClient, KurrentDBClient, NewEvent, Str
 from kurrentdbclient.exceptions import KurrentDBClientError
 
 from procutils.embedded import EmbeddedKurrentDB, StoreInUse, StoreUnreadable
+from procutils.embedded.log import Log
+from procutils.embedded.schema import StoreFailed
 
 ANY = StreamState.ANY
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +93,26 @@ def test_kill_9_in_the_middle_of_appends_loses_no_acknowledged_event(tmp_path: P
         stored = [event.id for event in client.read_all()]
         linked = [event.id for event in client.get_stream("$ce-a", resolve_links=True)]
         assert linked == stored
+
+
+def test_every_commit_reaches_the_disk_before_it_is_answered(tmp_path: Path):
+    """kill -9 cannot show what a power failure takes: the mode of the journal decides that."""
+    log = Log(tmp_path / "log.sqlite3")
+    modes = [
+        log._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous")
+    ]
+    log.close()
+    assert modes == ["wal", 2]  # 2: FULL
+
+
+def test_a_closed_log_refuses_what_still_comes(tmp_path: Path):
+    log = Log(tmp_path / "log.sqlite3")
+    log.close()
+    with pytest.raises(StoreFailed, match="its server has stopped"):
+        log.append("a-1", -2, [])
+    with pytest.raises(StoreFailed, match="its server has stopped"), log.reading():
+        pass
 
 
 def test_a_store_is_found_again_as_it_was_left(tmp_path: Path):

@@ -107,6 +107,19 @@ def test_checkpoints_come_at_the_interval_while_nothing_matches(client: KurrentD
         assert records < live[0].commit_position < live[1].commit_position
 
 
+def test_the_smallest_interval_gives_a_checkpoint_for_each_record(client: KurrentDBClient):
+    end = append(client, "plain", 3)
+    with client.subscribe_to_all(
+        filter_exclude=[".*"],
+        window_size=1,
+        checkpoint_interval_multiplier=1,
+        include_checkpoints=True,
+        timeout=PATIENCE,
+    ) as subscription:
+        positions = [event.commit_position for event in take(subscription, end)]
+    assert positions == list(range(1, end + 1))
+
+
 def test_resuming_from_every_checkpoint_loses_and_repeats_nothing(client: KurrentDBClient):
     for number in range(30):
         append(client, f"a-{number}", type="Odd" if number % 2 else "Even")

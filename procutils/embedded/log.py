@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import schema
-from .expected import WrongExpectedVersion, check_version, earlier_write
+from .expected import EXISTS, WrongExpectedVersion, check_version, earlier_write
 from .schema import LAST_REVISION
 from .transaction import METADATA, NewRecord, Transaction, system_record
 
@@ -107,6 +107,7 @@ class Log:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Borrow a connection for one page. Not to be held while a client consumes the page: an
         open statement would keep the WAL from being folded back into the file."""
+        self._refuse_if_closed()
         try:
             connection = self._readers.pop()
         except IndexError:
@@ -132,6 +133,7 @@ class Log:
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         with self._writing:
+            self._refuse_if_closed()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 transaction = Transaction(self._connection)
@@ -147,7 +149,13 @@ class Log:
                 self._position = transaction.position
                 self._news.notify_all()
 
+    def _refuse_if_closed(self) -> None:
+        # A call that was cancelled may still run for a moment after the server has stopped.
+        if self._closed:
+            raise schema.StoreFailed(self.path, "its server has stopped")
+
     @staticmethod
     def _check(transaction: Transaction, stream: str, expected: int) -> None:
-        has_metadata = transaction.stream(f"$${stream}").head >= 0
+        # Metadata alone makes a stream "exist"; nothing else asks for it.
+        has_metadata = expected == EXISTS and transaction.stream(f"$${stream}").head >= 0
         check_version(transaction.stream(stream), expected, has_metadata=has_metadata)

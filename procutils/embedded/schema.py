@@ -66,12 +66,12 @@ class StoreUnreadable(Exception):
 
 
 class StoreFailed(Exception):
-    """SQLite could not carry out a read or write, for a reason outside this program."""
+    """A read or write could not be carried out, for a reason outside this program."""
 
-    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+    def __init__(self, path: Path, reason: sqlite3.Error | str) -> None:
         super().__init__(
-            f"The event store {path} failed: {error}. Nothing was written by this call. See that "
-            "the disk has room and that the file may be written, then try again."
+            f"The event store {path} failed: {reason}. Nothing was written by this call. See that "
+            "the disk has room and the file may be written, then try again."
         )
 
 
