@@ -130,6 +130,7 @@ def test_metadata_is_versioned_and_kept_apart(client: KurrentDBClient):
     client.set_stream_metadata("a-1", metadata={"owner": "me"}, current_version=NO_STREAM)
     client.set_stream_metadata("a-1", metadata={"owner": "you"}, current_version=0)
     assert client.get_stream_metadata("a-1") == ({"owner": "you"}, 1)
+    assert [event.stream_position for event in client.get_stream("$$a-1")] == [1]  # the newest
     with pytest.raises(WrongCurrentVersionError):
         client.set_stream_metadata("a-1", metadata={}, current_version=0)
     assert client.get_current_version("a-1") is NO_STREAM

@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -238,6 +239,17 @@ def test_the_journal_of_a_lost_file_is_not_replayed_into_a_new_one(tmp_path: Pat
     with pytest.raises(StoreUnreadable, match="journal"):
         EmbeddedKurrentDB(tmp_path).start()
     assert not (tmp_path / "log.sqlite3").exists()
+
+
+def test_a_server_may_be_stopped_by_many_and_started_again(tmp_path: Path):
+    server = EmbeddedKurrentDB(tmp_path).start()
+    port = server.port
+    with ThreadPoolExecutor(4) as threads:
+        stops = [threads.submit(server.stop) for _ in range(4)]
+    assert [stop.result() for stop in stops] == [None] * 4
+    with server.start(), KurrentDBClient(server.uri) as client:
+        assert server.port == port
+        append(client, "a-1")
 
 
 def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path):

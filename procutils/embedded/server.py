@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -56,6 +57,7 @@ class EmbeddedKurrentDB:
     def __init__(self, data: Path, port: int = 0) -> None:
         self.data = Path(data)
         self.port = port
+        self._changing = threading.RLock()  # start and stop may come from any thread
         self._lock: int | None = None
         self._log: Log | None = None
         self._server: grpc.Server | None = None
@@ -66,32 +68,33 @@ class EmbeddedKurrentDB:
         return f"kurrentdb://{HOST}:{self.port}?Tls=false"
 
     def start(self) -> Self:
-        if self._server is not None:
-            return self
-        self.data.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.data)
-        try:
-            self._log = Log(self.data / LOG)
-            self._server = self._serve(self._log)
-        except BaseException:
-            self.stop()
-            raise
-        _write_atomically(self.data / ENDPOINT, self.uri + "\n")
+        with self._changing:
+            if self._server is None:
+                self.data.mkdir(parents=True, exist_ok=True)
+                self._lock = _lock(self.data)
+                try:
+                    self._log = Log(self.data / LOG)
+                    self._server = self._serve(self._log)
+                    _write_atomically(self.data / ENDPOINT, self.uri + "\n")
+                except BaseException:
+                    self.stop()
+                    raise
         return self
 
     def stop(self) -> None:
         """End all calls, close the file and give the folder free. Stopping twice is fine."""
-        if self._server is not None:
-            self._server.stop(grace=None).wait()
-            self._server = None
-            self._workers.shutdown()
-            (self.data / ENDPOINT).unlink(missing_ok=True)
-        if self._log is not None:
-            self._log.close()
-            self._log = None
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        with self._changing:
+            if self._server is not None:
+                self._server.stop(grace=None).wait()
+                self._server = None
+                self._workers.shutdown()
+                (self.data / ENDPOINT).unlink(missing_ok=True)
+            if self._log is not None:
+                self._log.close()
+                self._log = None
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def __enter__(self) -> Self:
         return self.start()
