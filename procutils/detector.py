@@ -2,16 +2,17 @@
 
 A case is as surprising as its most surprising event, its end included. How surprising is too
 surprising is not chosen by hand but read off normal cases of the same process (split conformal
-prediction; Vovk, Gammerman & Shafer 2005, ch. 4; Laxhammar & Falkman 2010 for anomalies): for a normal
-case, exchangeable with those, P(p ≤ α) ≤ α, whatever the model.
+prediction; Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005, chapter 4;
+for anomalies Laxhammar & Falkman 2010): for a normal case, exchangeable with those,
+P(p ≤ alpha) ≤ alpha, whatever the model.
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, exp, inf
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,34 +21,40 @@ from procutils.cases import END, Case, EventScore
 from procutils.predictor import Predictor
 
 CALIBRATION = "calibration.json"
-#: An expected event at least this probable counts as one that should have come.
+#: An event at least this probable counts as one that should have come.
 LIKELY = 0.05
 
+#: What to do, for each kind of anomaly.
 ACTIONS = {
-    "foreign event": "Find the {foreign} case that {came} belongs to, and check what routes events to {stream}.",
-    "swapped steps": "Check the clocks and the order of delivery; {came} was recorded before {expected}.",
-    "skipped step": "Ask why {expected} is missing before {came}: not done, or done and not recorded?",
-    "repeated step": "Check whether {came} was sent twice by a retry, or the step really ran again.",
-    "premature end": "Find out who holds this case; the next step should be {expected}.",
-    "unknown event": "{came} never occurred in training: a new release, or a wrong name?",
+    "foreign event": (
+        "Find the {owner} case that {came} belongs to, and check what routes events to {stream}."
+    ),
+    "unknown event": "{came} never occurred in normal cases: a new release, or a wrong name?",
+    "swapped steps": (
+        "Check the clocks and the order of delivery: {came} was recorded before {expected}."
+    ),
+    "repeated step": "Check whether a retry sent {came} twice, or the step really ran again.",
+    "late event": "The case should have ended before {came}: find out who still works on it.",
+    "skipped step": "Ask why {expected} is missing before {came}: not done, or not recorded?",
+    "premature end": "Find out who holds this case: {expected} should come next.",
 }
 
 
 class Scorer(Protocol):
-    """Anything that gives events a probability: the fine-tuned model, a baseline, the true grammar."""
+    """Anything that gives events a probability: the language model, a baseline, a true grammar."""
 
-    def score(self, case: Case) -> list[EventScore]: ...
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]: ...
-    def next_events(self, events: Case, k: int) -> list[tuple[str, float]]: ...
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]: ...
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the detector says of one case.
 
-    p_value: how often a normal case of this process is at least as surprising (conformal, ≤ 1).
-    position: index of the first event that is too surprising by itself; len(case.events) for its end.
-    kind: a key of ACTIONS; "normal" if nothing is wrong.
+    p_value: a normal case of this process is at least as surprising with no more probability.
+    position: index of the first event too surprising by itself; len(case.events) for the end of
+        the case; None if nothing is wrong.
+    kind: a key of ACTIONS, or "normal".
     expected: the likeliest event types at that position, with their probabilities.
     """
 
@@ -71,35 +78,40 @@ class Detector:
     def __init__(
         self,
         scorer: Scorer,
-        normal: dict[str, list[float]],
-        types: dict[str, list[str]],
+        normal: Mapping[str, list[float]],
+        types: Mapping[str, list[str]],
         alpha: float,
     ) -> None:
-        """normal: sorted case surprises per category; types: event types per category; alpha: see calibrate."""
+        """normal: case surprises per category, rising; types: event types per category."""
         self.scorer, self.normal, self.types, self.alpha = scorer, normal, types, alpha
 
     @classmethod
-    def calibrate(cls, scorer: Scorer, cases: Sequence[Case], alpha: float) -> Self:
+    def calibrate(
+        cls,
+        scorer: Scorer,
+        cases: Sequence[Case],
+        alpha: float,
+        scores: Sequence[Sequence[EventScore]] | None = None,
+    ) -> Self:
         """Learn what is normal from normal cases that the scorer was not trained on.
 
-        alpha: the share of normal cases, per process, that may be flagged. Raises ValueError where a process
-        has fewer than 1/alpha − 1 cases: then no case could ever be flagged.
+        alpha: the share of normal cases, per process, that may be flagged. scores: those of
+        ``cases``, if they are there already. Raises ValueError where a process has fewer than
+        1/alpha − 1 cases: then nothing could ever be flagged.
         """
         if not 0 < alpha < 1:
-            raise ValueError(
-                f"alpha is {alpha}; give the accepted share of false alarms, such as 0.02"
-            )
+            raise ValueError(f"alpha is {alpha}: give the share of false alarms, such as 0.02")
         normal: dict[str, list[float]] = {}
         types: dict[str, set[str]] = {}
-        for case, scores in zip(cases, scorer.score_cases(cases), strict=True):
-            normal.setdefault(case.category, []).append(case_surprise(scores))
+        scores = scorer.score_cases(cases) if scores is None else scores
+        for case, of_case in zip(cases, scores, strict=True):
+            normal.setdefault(case.category, []).append(case_surprise(of_case))
             types.setdefault(case.category, set()).update(case.types)
-        needed = ceil(1 / alpha - 1)
         for category, values in normal.items():
-            if len(values) < needed:
+            if 1 / (len(values) + 1) > alpha:
                 raise ValueError(
-                    f"{category} has {len(values)} calibration cases; alpha = {alpha} needs {needed}. "
-                    "Raise calibration_cases or alpha."
+                    f"{category} has {len(values)} calibration cases, but alpha = {alpha} needs "
+                    f"{ceil(1 / alpha - 1)}: calibrate with more cases, or raise alpha"
                 )
         return cls(
             scorer,
@@ -108,32 +120,42 @@ class Detector:
             alpha,
         )
 
-    def save(self, path: Path) -> None:
-        """Write what is normal into the model's folder."""
+    def save(self, path: str | Path) -> None:
+        """Write what is normal into the folder of the model."""
         stored = {"alpha": self.alpha, "normal": self.normal, "types": self.types}
-        (path / CALIBRATION).write_text(json.dumps(stored) + "\n", "utf-8")
+        (Path(path) / CALIBRATION).write_text(json.dumps(stored) + "\n", "utf-8")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """The fine-tuned model and its calibration, from the folder ``model`` of a run."""
+    def load(cls, path: str | Path, scorer: Scorer | None = None) -> Self:
+        """The calibration in a folder, with the model there, or with the ``scorer`` it is of.
+
+        Raises FileNotFoundError where it is missing, ValueError where it cannot be read.
+        """
         file = Path(path) / CALIBRATION
         if not file.exists():
             raise FileNotFoundError(f"no {CALIBRATION} in {path}: run 05_anomaly_benchmark first")
-        return cls(Predictor.load(path), **json.loads(file.read_text("utf-8")))
-
-    def threshold(self, category: str) -> float:
-        """The surprisal (nats) from which on a case of this category is flagged: p ≤ alpha."""
-        values = self._normal(category)
-        # p = (1 + number at or above) / (n + 1) ≤ alpha: at most this many normal cases at or above
-        above = int(self.alpha * (len(values) + 1) + 1e-9) - 1
-        if above < 0:
-            return inf
-        return values[len(values) - 1 - above] if above < len(values) else -inf
+        try:
+            stored = json.loads(file.read_text("utf-8"))
+            known = {name: stored[name] for name in ("normal", "types", "alpha")}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{file} is no calibration ({error}): run 05_anomaly_benchmark again"
+            ) from error
+        return cls(Predictor.load(path) if scorer is None else scorer, **known)
 
     def p_value(self, category: str, surprise: float) -> float:
-        """Conformal p-value: the rank of this surprise among normal cases, itself counted."""
+        """Conformal p-value: the rank of this surprise among the normal ones, itself counted.
+
+        Equal surprises count as at least as surprising, so ties never raise more false alarms.
+        """
         values = self._normal(category)
         return (1 + len(values) - bisect_left(values, surprise)) / (len(values) + 1)
+
+    def threshold(self, category: str) -> float:
+        """The surprisal (nats) above which a case of this category is flagged, as p ≤ alpha."""
+        values = self._normal(category)
+        flagged = sum(rank / (len(values) + 1) <= self.alpha for rank in range(1, len(values) + 1))
+        return values[len(values) - flagged] if flagged else inf
 
     def p_values(
         self, cases: Sequence[Case], scores: Sequence[Sequence[EventScore]]
@@ -145,73 +167,96 @@ class Detector:
         ]
 
     def check(self, case: Case, scores: Sequence[EventScore] | None = None) -> Verdict:
-        """Judge a whole case: is it an anomaly, where, of which kind, and what to do about it."""
-        scores = self.scorer.score(case) if scores is None else scores
+        """Judge a whole case: is it an anomaly, where, of which kind, and what to do about it.
+
+        Raises ValueError for a category without calibration.
+        """
+        self._normal(case.category)  # before the model is asked
+        scores = self.scorer.score_cases([case])[0] if scores is None else scores
         p_value = self.p_value(case.category, case_surprise(scores))
         if p_value > self.alpha:
-            text = (
-                f"Nothing unusual: {p_value:.0%} of normal {case.category} cases surprise as much."
-            )
+            text = f"{p_value:.0%} of normal {case.category} cases are as surprising as this one."
             return Verdict(False, p_value, None, "normal", [], text, "None.")
-        position = next(
-            i
-            for i, score in enumerate(scores)
-            if self.p_value(case.category, score.surprisal) <= self.alpha
-        )
+        limit = self.threshold(case.category)
+        position = next(i for i, score in enumerate(scores) if score.surprisal > limit)
         expected = self.scorer.next_events(Case(case.id, case.events[:position]), 3)
         kind = self._kind(case, position, expected)
         came = (*case.types, END)[position]
-        foreign = [name for name, held in self.types.items() if came in held]
-        names = {
-            "came": came,
-            "expected": next((type_ for type_, _ in expected if type_ != came), END),
-            "stream": case.id,
-            "foreign": " or ".join(foreign) or "other",
-        }
+        missed = next((type_ for type_, _ in expected if type_ not in (came, END)), "the next step")
+        action = ACTIONS[kind].format(
+            came=came, expected=missed, stream=case.id, owner=" or ".join(self._owners(came))
+        )
         return Verdict(
             True,
             p_value,
             position,
             kind,
             expected,
-            self._explanation(case, position, came, kind, expected, scores[position], p_value),
-            ACTIONS[kind].format(**names),
+            _explanation(case, position, kind, expected, scores[position], p_value),
+            action,
         )
 
-    def _kind(self, case: Case, position: int, expected: list[tuple[str, float]]) -> str:
+    def _kind(self, case: Case, position: int, expected: Sequence[tuple[str, float]]) -> str:
+        """What would explain best that this event came here: a key of ACTIONS."""
         if position == len(case.events):
             return "premature end"
-        came, later = case.types[position], case.types[position + 1 : position + 2]
+        came = case.types[position]
         if came not in self.types[case.category]:
-            elsewhere = any(came in held for held in self.types.values())
-            return "foreign event" if elsewhere else "unknown event"
-        if any(type_ in later for type_, p in expected if p >= LIKELY and type_ != came):
+            return "foreign event" if self._owners(came) else "unknown event"
+        if self._mended_by_a_swap(case, position):
             return "swapped steps"
-        return "repeated step" if came == case.types[position - 1] else "skipped step"
+        if position and came == case.types[position - 1]:
+            return "repeated step"
+        over = [type_ for type_, p in expected if p >= LIKELY] == [END]
+        return "late event" if over else "skipped step"
 
-    def _explanation(
-        self,
-        case: Case,
-        position: int,
-        came: str,
-        kind: str,
-        expected: list[tuple[str, float]],
-        score: EventScore,
-        p_value: float,
-    ) -> str:
-        after = f"after {case.types[position - 1]}" if position else "as the first event"
-        what = "the case ended" if came == END else f"{came} came"
-        likely = ", ".join(f"{type_} ({p:.0%})" for type_, p in expected if p >= LIKELY)
-        return (
-            f"{kind[0].upper()}{kind[1:]}: {after}, {what}, with probability {exp(-score.surprisal):.2g}; "
-            f"expected: {likely or 'nothing in particular'}. "
-            f"At most {p_value:.1%} of normal {case.category} cases surprise as much."
+    def _mended_by_a_swap(self, case: Case, position: int) -> bool:
+        """Whether nothing is surprising there if the event changes places with a neighbour."""
+        places = [i for i in (position, position - 1) if 0 <= i < len(case.events) - 1]
+        mended = self.scorer.score_cases([_swapped(case, i) for i in places])
+        limit = self.threshold(case.category)
+        return any(
+            case_surprise(scores[i : i + 3]) <= limit
+            for i, scores in zip(places, mended, strict=True)
         )
+
+    def _owners(self, type_: str) -> list[str]:
+        """The categories whose normal cases hold this event type."""
+        return [category for category, held in self.types.items() if type_ in held]
 
     def _normal(self, category: str) -> list[float]:
         if category not in self.normal:
             raise ValueError(
-                f"no calibration for category {category!r}, only for {sorted(self.normal)}: "
+                f"no calibration for {category!r}, only for {', '.join(self.normal)}: "
                 "calibrate with cases of it"
             )
         return self.normal[category]
+
+
+def _swapped(case: Case, first: int) -> Case:
+    """The case with two neighbours in the other order, each at the time of the other."""
+    a, b = case.events[first : first + 2]
+    pair = [replace(b, at=a.at), replace(a, at=b.at)]
+    return Case(case.id, [*case.events[:first], *pair, *case.events[first + 2 :]])
+
+
+def _explanation(
+    case: Case,
+    position: int,
+    kind: str,
+    expected: Sequence[tuple[str, float]],
+    score: EventScore,
+    p_value: float,
+) -> str:
+    after = f"after {case.types[position - 1]}" if position else "as the first event"
+    what = "the case ended" if score.type == END else f"{score.type} came"
+    likely = ", ".join(
+        f"{'the end of the case' if type_ == END else type_} ({p:.0%})"
+        for type_, p in expected
+        if p >= LIKELY
+    )
+    return (
+        f"{kind.capitalize()}: {after}, {what}, with probability {exp(-score.surprisal):.1g}; "
+        f"expected: {likely or 'nothing in particular'}. "
+        f"At most {p_value:.1%} of normal {case.category} cases are as surprising."
+    )
