@@ -13,13 +13,15 @@ What a field looks like in text, and whether it appears at all, is learned from 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from procutils.cases import Case, Event
-from procutils.fields import Field, delay_word, meaningful_fields, words
+from procutils.fields import meaningful_fields
+from procutils.words import Field, delay_word, words
 
 Part = tuple[str, str]
 """What it is (``type``, ``delay`` or a field's name), and its text, which starts a new word."""
@@ -40,7 +42,10 @@ class Encoding:
 
     @classmethod
     def fit(cls, cases: Sequence[Case]) -> Encoding:
-        """Learn names and meaningful fields from the training cases; deterministic."""
+        """Learn names and meaningful fields from the training cases; deterministic.
+
+        Raises ValueError if there are none.
+        """
         if not cases:
             raise ValueError("no cases to learn an encoding from; read some from KurrentDB first")
         categories: dict[str, set[str]] = {}
@@ -59,18 +64,20 @@ class Encoding:
 
     def prompt(self, case: Case) -> str:
         """What the model is given before the first event."""
-        return words(case.category)
+        return words(case.category) + "\n"
 
     def events(self, case: Case) -> list[list[Part]]:
         """The parts of each event, in the order in which they are written: type, delay, fields."""
         seen: dict[str, Any] = {}
         encoded = []
         for i, event in enumerate(case.events):
-            parts = [("type", "\n" + self.name(event.type))]
+            parts = [("type", self.name(event.type))]
             if i:
                 parts.append(("delay", " " + delay_word(case.events[i - 1].at, event.at)))
             for item in self.fields.get(event.type, ()):
                 parts.append((item.name, " " + item.text(event, seen)))
+            last, text = parts[-1]
+            parts[-1] = (last, text + "\n")  # how a value ends belongs to it, not to the next type
             seen.update({f"{event.type}.{name}": value for name, value in event.data.items()})
             encoded.append(parts)
         return encoded
@@ -80,18 +87,21 @@ class Encoding:
         return "".join(text for parts in self.events(case) for _, text in parts)
 
     def as_case(self, events: list[Event]) -> Case:
-        """Bare events as a case of the category that knows most of their types."""
+        """Bare events as a case of the category that knows most of their types.
+
+        Raises ValueError if there are no events to tell it from.
+        """
+        if not events:
+            raise ValueError("no events to continue; pass a Case, whose id names the category")
         known = {
             category: sum(event.type in held for event in events)
             for category, held in self.categories.items()
         }
-        if not events:
-            raise ValueError("no events to continue; pass a Case, whose id names the category")
         return Case(f"{max(known, key=known.get)}-unnamed", events)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Encoding:
@@ -103,21 +113,26 @@ class Encoding:
                 for type_, listed in stored["fields"].items()
             }
             return cls(stored["names"], fields, stored["categories"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} is not an encoding written by this project ({error}); train again (notebook 04)"
+                f"{path} is not an encoding written by this project "
+                f"({type(error).__name__}: {error}): build the examples again (notebook 03), "
+                "then train again (notebook 04)"
             ) from error
 
 
 def _distinct_names(types: Iterable[str]) -> dict[str, str]:
-    """Words for each type: all different, and none the beginning of another, so that each ends by itself."""
-    names = {type_: words(type_) for type_ in types}
-    spoken = list(names.values())
-    for type_, name in names.items():
-        if spoken.count(name) > 1:
-            names[type_] = (
-                type_  # two labels that differ in case or punctuation only: keep them raw
-            )
-        elif any(other.startswith(name + " ") for other in spoken):
-            names[type_] = name + "."
+    """Words for each type, none the beginning of another, so that each name ends by itself.
+
+    Where plain words would not do, an ending with ``/`` is added, which :func:`words` never gives.
+    """
+    plain = {type_: words(type_) for type_ in types}
+    alike = Counter(plain.values())
+    met: Counter[str] = Counter()
+    names = {}
+    for type_, name in plain.items():
+        met[name] += 1
+        begins = any(other != name and other.startswith(name) for other in alike)
+        number = f"{met[name]}/" if alike[name] > 1 else ""  # labels that differ in spelling only
+        names[type_] = f"{name}/{number}" if begins or number else name
     return names

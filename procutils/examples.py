@@ -6,16 +6,21 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from procutils.cases import Case
 from procutils.encoding import Encoding
 
+#: What each of the prototype's examples begins with.
 SYSTEM_PROMPT = (
-    "You predict business processes. Given the events of a case so far, answer with the type of the "
-    "event that comes next, and nothing else."
+    "You predict business processes. Given the events of a case so far, answer with the type of "
+    "the event that comes next, and nothing else."
 )
+
+#: The file that says how the cases were read and cut, so that it can be done again.
+SPLIT = "split.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Split:
     """Three parts of a log, one after the other in time.
 
     train: learned from; its events end at ``cut``, as the log did then.
-    running: ids of training cases that were still open at ``cut``: how they end is not known to training.
+    running: ids of training cases still open at ``cut``: training does not know how they end.
     calibration: sets the thresholds. test: measured on, once.
     cut: when the first calibration case began.
     """
@@ -47,29 +52,34 @@ def split(cases: Iterable[Case], train: int, calibration: int) -> Split:
     ordered = sorted(cases, key=lambda case: (case.events[0].at, case.id))
     if len(ordered) <= train + calibration or min(train, calibration) < 1:
         raise ValueError(
-            f"{len(ordered)} cases cannot be split into {train} for training, {calibration} for calibration "
-            "and some for test: seed more cases (notebook 02) or ask for fewer"
+            f"{len(ordered)} cases cannot be split into {train} for training, {calibration} for "
+            "calibration and some for test: seed more cases (notebook 02) or ask for fewer"
         )
     cut = ordered[train].events[0].at
-    learned = [
-        Case(case.id, [event for event in case.events if event.at < cut])
-        for case in ordered[:train]
-    ]
-    running = frozenset(
-        case.id
-        for case, whole in zip(learned, ordered, strict=False)
-        if case.events != whole.events
-    )
-    begun = [case for case in learned if case.events]
+    learned = [_until(cut, case) for case in ordered[:train]]
     return Split(
-        begun, ordered[train : train + calibration], ordered[train + calibration :], cut, running
+        train=learned,
+        calibration=ordered[train : train + calibration],
+        test=ordered[train + calibration :],
+        cut=cut,
+        running=frozenset(
+            part.id
+            for part, case in zip(learned, ordered, strict=False)
+            if len(part.events) < len(case.events)
+        ),
     )
+
+
+def _until(cut: datetime, case: Case) -> Case:
+    """The case as it stood at ``cut``."""
+    return Case(case.id, list(takewhile(lambda event: event.at <= cut, case.events)))
 
 
 def leakage(train: Iterable[Case], test: Iterable[Case], encoding: Encoding | None = None) -> float:
     """The share of test prefixes (lengths 1 to n, each counted) that also occur in training.
 
     By event types alone, or, with an ``encoding``, by the whole text that the model reads.
+    Raises ValueError if there are no test prefixes.
     """
 
     def prefixes(case: Case) -> Iterator[tuple[Any, ...]]:
@@ -79,6 +89,8 @@ def leakage(train: Iterable[Case], test: Iterable[Case], encoding: Encoding | No
 
     known = {prefix for case in train for prefix in prefixes(case)}
     seen = [prefix in known for case in test for prefix in prefixes(case)]
+    if not seen:
+        raise ValueError("no test cases, so nothing of them can have been seen in training")
     return sum(seen) / len(seen)
 
 
@@ -121,9 +133,11 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def write_examples(folder: Path, parts: Split, encoding: Encoding, as_of: int) -> dict[str, int]:
-    """Write train, calibration and test .jsonl, the chat format, and ``split.json``; returns row counts.
+    """Write train, calibration and test .jsonl, the chat format, ``encoding.json``, ``split.json``.
 
-    as_of: the commit position that the cases were read up to; stored, so that later steps read the same.
+    as_of: the commit position that the cases were read up to; stored, so that later steps read the
+        same.
+    Returns the number of rows of each .jsonl: train, calibration, test, chat.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = {
@@ -136,18 +150,38 @@ def write_examples(folder: Path, parts: Split, encoding: Encoding, as_of: int) -
     chats = (chat for case in parts.train for chat in chat_examples(case))
     counts["chat"] = write_jsonl(folder / "train_chat.jsonl", chats)
     encoding.save(folder / "encoding.json")
-    sizes = {"train": counts["train"], "calibration": counts["calibration"]}
-    (folder / "split.json").write_text(json.dumps({"as_of": as_of} | sizes) + "\n", "utf-8")
+    sizes = {"train": len(parts.train), "calibration": len(parts.calibration)}
+    (folder / SPLIT).write_text(json.dumps({"as_of": as_of} | sizes) + "\n", "utf-8")
     return counts
 
 
 def pinned(folder: Path) -> dict[str, int]:
-    """What :func:`write_examples` pinned: ``as_of``, and the numbers of ``train`` and ``calibration`` cases."""
-    return json.loads((folder / "split.json").read_text("utf-8"))
+    """What :func:`write_examples` pinned: ``as_of``, and the arguments of :func:`split`.
+
+    So ``split(cases read as of as_of, train, calibration)`` gives the same parts again. Raises
+    FileNotFoundError or ValueError, naming the file and the notebook to run first.
+    """
+    file = folder / SPLIT
+    if not file.exists():
+        raise FileNotFoundError(f"{file} is missing: run notebook 03_building_examples first")
+    try:
+        stored = json.loads(file.read_text("utf-8"))
+        return {name: int(stored[name]) for name in ("as_of", "train", "calibration")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is not what this project writes ({type(error).__name__}: {error}): run "
+            "notebook 03_building_examples again"
+        ) from error
 
 
-def data_card(parts: Split, as_of: int, source: str, seen: dict[str, float]) -> str:
-    """A page about the data: where it comes from, how it was cut, and what leaks. ``seen``: shares by name."""
+def data_card(
+    parts: Split, as_of: int, source: str, seen: dict[str, float], about: str = ""
+) -> str:
+    """A page about the data, in Markdown: where it comes from, how it was cut, and what leaks.
+
+    source: kind of KurrentDB. seen: name → share of test prefixes that occur in training.
+    about: whose cases these are, in a sentence.
+    """
     rows = [
         f"| {name} | {len(cases)} | {sum(len(case.events) for case in cases)} | "
         f"{min(case.events[0].at for case in cases):%Y-%m-%d} | "
@@ -159,19 +193,20 @@ def data_card(parts: Split, as_of: int, source: str, seen: dict[str, float]) -> 
         [
             "# Data card",
             "",
-            f"Read from {source} KurrentDB as of commit position {as_of}. Simulated; no real person or firm.",
+            f"Read from {source} KurrentDB as of commit position {as_of}. {about}".rstrip(),
             "",
             "| part | cases | events | first event | last event |",
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Cut at {parts.cut:%Y-%m-%d %H:%M} UTC. {len(parts.running)} training cases were running then; "
-            "they are learned up to the cut, and how they end is not.",
+            f"Cut at {parts.cut:%Y-%m-%d %H:%M} UTC. {len(parts.running)} training cases were running "
+            "then; they are learned up to the cut, and how they end is not.",
             "",
             "Share of test prefixes that also occur in training:",
             *shares,
             "",
-            "`train_chat.jsonl` holds the training part once more, one chat per prefix, event types only.",
+            "`train_chat.jsonl` holds the training part once more, one chat per prefix, event types "
+            "only.",
             "",
         ]
     )

@@ -1,120 +1,43 @@
-"""How one data field becomes words, and which fields are worth writing: learned from training cases."""
+"""Which fields are worth writing: learned from training cases, with the reason for each."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, false_discovery_control, kruskal
 
 from procutils.cases import END, Case, Event
-
-#: A delay is one word, so that it costs one token: the first whose bound (in seconds) is not exceeded …
-DELAYS = {
-    "instantly": 5,
-    "seconds": 60,
-    "minute": 5 * 60,
-    "minutes": 30 * 60,
-    "hour": 2 * 3600,
-    "hours": 12 * 3600,
-}
-#: … and, when the date has changed and half a day has passed, business days.
-BUSINESS_DAYS = {0: "weekend", 1: "day", 2: "two", 3: "three", 4: "four", 5: "five"}
-LONGER = {10: "week", 30: "weeks"}
-
+from procutils.words import Field, delay_word, is_number, parse_date
 
 #: A text or number with at most this many different values is a category.
 MAX_CATEGORIES = 12
-#: A field is written if some dependence on it is this unlikely to be chance (after Bonferroni).
-SIGNIFICANCE = 0.01
+#: At most this share of the dependences taken for real may be chance (Benjamini & Hochberg 1995).
+FALSE_DISCOVERIES = 0.05
 
+#: Why a field is left out that no test of independence finds to depend on anything.
+UNRELATED = "tells nothing about the rest of the case"
 
-def words(name: str) -> str:
-    """``PaymentPendingApproval`` → ``payment pending approval``; any label → lower-case words.
-
-    Plain words cost fewer tokens than CamelCase, and are what the base model has read.
-    """
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s\-/]+", " ", name)
-    return " ".join(spaced.lower().split()) or "nothing"
-
-
-def delay_word(start: datetime, end: datetime) -> str:
-    """The time from ``start`` to ``end`` as one word; negative times are ``before``."""
-    seconds = (end - start).total_seconds()
-    if seconds < 0:
-        return "before"
-    for word, bound in DELAYS.items():
-        if seconds <= bound and (bound < 12 * 3600 or start.date() == end.date()):
-            return word
-    if seconds <= 12 * 3600:
-        return "overnight"
-    days = int(np.busday_count(start.date(), end.date()))
-    if days in BUSINESS_DAYS:
-        return BUSINESS_DAYS[days]
-    return next((word for bound, word in LONGER.items() if days <= bound), "months")
-
-
-def magnitude(value: float) -> str:
-    """A number to two significant digits, cut and not rounded, so that a limit stays a limit.
-
-    99,999 → ``99K``, 100,000 → ``100K``, −0.0123 → ``-0.012``.
-    """
-    if value == 0 or not np.isfinite(value):
-        return "0" if value == 0 else str(value)
-    exponent = int(np.floor(np.log10(abs(value)) + 1e-12))
-    step = 10.0 ** (exponent - 1)
-    cut = np.trunc(round(value / step, 6)) * step
-    for suffix, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
-        if abs(cut) >= size:
-            return f"{cut / size:.3g}{suffix}"
-    return f"{cut:.3g}"
+Key = tuple[str, str]
+"""An event type, and the name of a field in its data."""
 
 
 @dataclass(frozen=True)
-class Field:
-    """How one data field of one event type is written.
+class Finding:
+    """What was found about one field of one event type.
 
-    kind: ``category`` (its value in words), ``number`` (two significant digits), ``date`` (how far from the
-        event), or ``actor`` (``same`` if an earlier comparable field of the case holds that value).
-    like: for an actor, the ``type.field`` names whose values it is compared with.
+    field: how it is written; None if it is left out. reason: why, in a few words.
     """
 
+    type: str
     name: str
-    kind: str
-    like: tuple[str, ...] = ()
-
-    def text(self, event: Event, seen: dict[str, Any]) -> str:
-        """The value of this field in ``event`` as words; ``seen``: the fields of the case so far."""
-        value = event.data.get(self.name)
-        if value is None:
-            return "none"
-        if self.kind == "actor":
-            earlier = [seen[name] for name in self.like if name in seen]
-            return ("same" if value in earlier else "other") if earlier else "someone"
-        if self.kind == "number":
-            return magnitude(value) if isinstance(value, int | float) else words(str(value))
-        if self.kind == "date":
-            due = parse_date(value)
-            return delay_word(event.at, due) if due else words(str(value))
-        return words(", ".join(map(str, value)) if isinstance(value, list) else str(value))
-
-
-def parse_date(value: Any) -> datetime | None:
-    """An ISO 8601 date or time as the end of that moment in UTC; None if it is neither."""
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    if len(value) == len("2025-01-31"):
-        moment += timedelta(hours=23, minutes=59, seconds=59)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    field: Field | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -125,145 +48,181 @@ class _Seen:
     event: Event
     delay: str
     following: tuple[str, str]  # the next type and the next delay
+    later: frozenset[str]  # all types that come later in the case
     before: dict[str, Any]  # type.field → value, over the earlier events of the case
 
 
-def meaningful_fields(cases: Sequence[Case]) -> dict[str, list[Field]]:
-    """The fields worth writing, per event type, in the order in which the data holds them.
+@dataclass(frozen=True)
+class _Test:
+    """A test of independence: the fields that stay if it fails, what they depend on then."""
 
-    Left out are constants, copies of an earlier field of the case, identifiers that are compared with nothing, and
-    whatever tells nothing about the rest: a field stays if Pearson's chi-square test finds it to depend on the next
-    type, the delay before or after it, or a category of the same case. Fields that name an actor stay
-    if there is someone earlier in the case to compare with.
+    keys: tuple[Key, ...]
+    about: tuple[str, ...]  # for each of ``keys``
+    p: float
+
+
+def survey(cases: Sequence[Case]) -> list[Finding]:
+    """A finding for every field, by event type, in the order in which the data holds them.
+
+    Left out are constants, copies of an earlier field of the case, identifiers, and whatever tells
+    nothing about the rest: a field stays if a test of independence finds it to depend on which
+    types come later, on the delay before or after it, or on a category of the same case. Fields
+    that name an actor stay if there is someone earlier in the case to compare with.
     """
     occurrences = _occurrences(cases)
-    candidates: dict[tuple[str, str], tuple[Field, list[_Seen]]] = {}
-    pools = _pools(occurrences)
-    for type_, seen in occurrences.items():
-        for name in dict.fromkeys(name for one in seen for name in one.event.data):
-            if item := _kind(type_, name, seen, pools):
-                candidates[type_, name] = (item, seen)
-    kept = {key for key, (item, _) in candidates.items() if item.kind == "actor"}
-    kept |= _dependent({key: c for key, c in candidates.items() if key not in kept})
+    actors = _actors(occurrences)
+    drafts = {
+        (type_, name): _kind(type_, name, seen, actors)
+        for type_, seen in sorted(occurrences.items())
+        for name in dict.fromkeys(name for one in seen for name in one.event.data)
+    }
+    doubtful = {
+        key: (item, occurrences[key[0]])
+        for key, (item, _) in drafts.items()
+        if item is not None and item.kind != "actor"
+    }
+    reasons = _dependences(doubtful)
+    findings = []
+    for key, (item, reason) in drafts.items():
+        if key in doubtful:
+            item, reason = (item, reasons[key]) if key in reasons else (None, UNRELATED)
+        findings.append(Finding(*key, item, reason))
+    return findings
+
+
+def meaningful_fields(cases: Sequence[Case]) -> dict[str, list[Field]]:
+    """The fields that :func:`survey` keeps, per event type; types that keep none are not there."""
     fields: dict[str, list[Field]] = defaultdict(list)
-    for key, (item, _) in candidates.items():
-        if key in kept:
-            fields[key[0]].append(item)
-    return dict(sorted(fields.items()))
+    for found in survey(cases):
+        if found.field is not None:
+            fields[found.type].append(found.field)
+    return dict(fields)
 
 
 def _occurrences(cases: Sequence[Case]) -> dict[str, list[_Seen]]:
     found: dict[str, list[_Seen]] = defaultdict(list)
     for number, case in enumerate(cases):
         before: dict[str, Any] = {}
-        delays = [
-            delay_word(a.at, b.at) for a, b in zip(case.events, case.events[1:], strict=False)
-        ]
+        delays = ["", *(delay_word(a.at, b.at) for a, b in pairwise(case.events)), ""]
         for i, event in enumerate(case.events):
-            last = i + 1 == len(case.events)
-            following = (END, "") if last else (case.events[i + 1].type, delays[i])
-            delay = delays[i - 1] if i else ""
-            found[event.type].append(_Seen(number, event, delay, following, dict(before)))
+            following = ((*case.types, END)[i + 1], delays[i + 1])
+            later = frozenset(case.types[i + 1 :])
+            found[event.type].append(
+                _Seen(number, event, delays[i], following, later, dict(before))
+            )
             before |= {f"{event.type}.{name}": value for name, value in event.data.items()}
     return found
 
 
-def _pools(occurrences: dict[str, list[_Seen]]) -> dict[str, set[str]]:
-    """type.field → the identifiers that it ever held (texts with a digit in them)."""
-    pools: dict[str, set[str]] = defaultdict(set)
+def _actors(occurrences: dict[str, list[_Seen]]) -> dict[str, set[str]]:
+    """type.field → who it names: texts with a digit, of which over a fourth recur in other cases."""
+    cases: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for type_, seen in occurrences.items():
         for one in seen:
             for name, value in one.event.data.items():
                 if isinstance(value, str) and not parse_date(value) and re.search(r"\d", value):
-                    pools[f"{type_}.{name}"].add(value)
-    return pools
+                    cases[f"{type_}.{name}"][value].add(one.case)
+    return {
+        key: set(met)
+        for key, met in cases.items()
+        if 4 * sum(len(found) > 1 for found in met.values()) > len(met)
+    }
 
 
-def _kind(type_: str, name: str, seen: list[_Seen], pools: dict[str, set[str]]) -> Field | None:
-    """How a field would be written; None if it cannot tell anything."""
+def _kind(
+    type_: str, name: str, seen: list[_Seen], actors: dict[str, set[str]]
+) -> tuple[Field | None, str]:
+    """How a field would be written, or None if it cannot tell anything; and the reason."""
     values = [one.event.data.get(name) for one in seen]
     present = [value for value in values if value is not None]
     distinct = {str(value) for value in values}
-    copied = set.intersection(
-        *(
-            {key for key, value in one.before.items() if value == now}
-            for one, now in zip(seen, values, strict=True)
-        )
+    copies = Counter(
+        key
+        for one, now in zip(seen, values, strict=True)
+        for key, value in one.before.items()
+        if now is not None and value == now
     )
-    identifiers = pools.get(f"{type_}.{name}", set())
-    if copied or not present:
-        return None
-    if len(identifiers) > len(distinct) / 2:
+    if always := sorted(key for key, times in copies.items() if times == len(seen)):
+        return None, f"copy of {always[0]}"
+    if people := actors.get(f"{type_}.{name}"):
         met = set().union(*(one.before for one in seen))
-        like = tuple(sorted(key for key in met if pools.get(key, set()) & identifiers))
-        return Field(name, "actor", like) if like else None
+        like = tuple(sorted(key for key in met if actors.get(key, set()) & people))
+        if like:
+            return Field(name, "actor", like), "actor: same as before, or another"
+        return None, "a name or code, with nothing before it to compare"
     if len(distinct) == 1:
-        return None
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in present):
-        return Field(name, "category" if len(distinct) <= MAX_CATEGORIES else "number")
+        return None, "always the same"
+    if all(map(is_number, present)):
+        like = tuple(sorted(key for key, times in copies.items() if 2 * times > len(seen)))
+        return Field(name, "category" if len(distinct) <= MAX_CATEGORIES else "number", like), ""
     if all(parse_date(value) for value in present):
-        return Field(name, "date")
-    return Field(name, "category") if len(distinct) <= MAX_CATEGORIES else None
+        return Field(name, "date"), ""
+    if len(distinct) <= MAX_CATEGORIES:
+        return Field(name, "category"), ""
+    return None, f"identifier or free text: {len(distinct)} values in {len(seen)} events"
 
 
-def _dependent(
-    candidates: dict[tuple[str, str], tuple[Field, list[_Seen]]],
-) -> set[tuple[str, str]]:
-    """The candidates that depend on the course of the case, or on a category in it."""
-    labels = {
-        key: _labels(item, [one.event.data.get(item.name) for one in seen], seen)
-        for key, (item, seen) in candidates.items()
-    }
+def _dependences(candidates: dict[Key, tuple[Field, list[_Seen]]]) -> dict[Key, str]:
+    """The candidates that depend on the course of the case, or on a category in it; on what most."""
     by_case = {
-        key: {one.case: label for one, label in zip(seen, labels[key], strict=True)}
-        for key, (_, seen) in candidates.items()
+        key: {one.case: item.text(one.event, one.before) for one in seen}
+        for key, (item, seen) in candidates.items()
+        if item.kind == "category"
     }
-    categories = {key for key, (item, _) in candidates.items() if item.kind == "category"}
-    kept: set[tuple[str, str]] = set()
-    for key, (_, seen) in candidates.items():
-        own = labels[key]
-        course = [
-            [one.following[0] for one in seen],
-            [one.following[1] for one in seen],
-            [one.delay for one in seen],
+    tests: list[_Test] = []
+    for key, (item, seen) in candidates.items():
+        course = {
+            "the next event": [one.following[0] for one in seen],
+            "the next delay": [one.following[1] for one in seen],
+            "the delay before": [one.delay for one in seen],
+        }
+        for type_ in sorted(set().union(*(one.later for one in seen))):
+            course[f"{type_}, later or not"] = [type_ in one.later for one in seen]
+        tests += [
+            _Test((key,), (what,), _p_value(item, seen, target)) for what, target in course.items()
         ]
-        others = [other for other in sorted(categories) if other != key]
-        level = SIGNIFICANCE / (len(course) + len(others))
-        if any(_p_value(own, target) < level for target in course):
-            kept.add(key)
-        for other in others:
-            pairs = [
-                (label, by_case[other][one.case])
-                for one, label in zip(seen, own, strict=True)
-                if one.case in by_case[other]
-            ]
-            if pairs and _p_value(*zip(*pairs, strict=True)) < level:
-                kept |= {key, other}
-    return kept
+        for other, labels in by_case.items():
+            both = [one for one in seen if one.case in labels]
+            if both and other != key:
+                target = [labels[one.case] for one in both]
+                names = (".".join(other), ".".join(key))
+                tests.append(_Test((key, other), names, _p_value(item, both, target)))
+    tests = [test for test in tests if test.p < 1]
+    adjusted = false_discovery_control([test.p for test in tests]) if tests else []
+    reasons: dict[Key, str] = {}
+    for p, test in sorted(zip(adjusted, tests, strict=True), key=lambda pair: pair[0]):
+        if p < FALSE_DISCOVERIES:
+            for key, what in zip(test.keys, test.about, strict=True):
+                reasons.setdefault(key, f"depends on: {what} (p ≤ {max(p, 1e-99):.0e})")
+    return reasons
 
 
-def _labels(item: Field, values: list[Any], seen: list[_Seen]) -> list[str]:
-    """A field's values as few classes: quartiles for numbers, words for the rest."""
-    if item.kind != "number":
-        return [item.text(one.event, {}) for one in seen]
-    numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
-    edges = np.nanquantile(numbers, [0.2, 0.4, 0.6, 0.8])
-    return [str(bin_) for bin_ in np.searchsorted(edges, numbers)]
+def _p_value(item: Field, seen: list[_Seen], target: Sequence[Any]) -> float:
+    """The p-value of independence between a field and what else happened; 1.0 where one is constant.
 
-
-def _p_value(a: Iterable[str], b: Iterable[str]) -> float:
-    """Pearson's chi-square test of independence between two lists of labels; 1.0 where one is constant."""
-    a, b = _frequent(list(a)), _frequent(list(b))
-    rows, row = np.unique(a, return_inverse=True)
-    columns, column = np.unique(b, return_inverse=True)
-    if len(rows) < 2 or len(columns) < 2:
+    Kruskal-Wallis for numbers, which needs no classes; Pearson's chi-square for the rest.
+    """
+    groups = _frequent(target)
+    if item.kind == "number":
+        pairs = [(one.event.data.get(item.name), g) for one, g in zip(seen, groups, strict=True)]
+        pairs = [(value, g) for value, g in pairs if value is not None and value == value]
+        # Ranks are all that the test looks at, and they are finite for any number.
+        rank = {value: i for i, value in enumerate(sorted({value for value, _ in pairs}))}
+        ranks: dict[str, list[int]] = defaultdict(list)
+        for value, group in pairs:
+            ranks[group].append(rank[value])
+        return 1.0 if min(len(rank), len(ranks)) < 2 else float(kruskal(*ranks.values()).pvalue)
+    texts = _frequent([item.text(one.event, one.before) for one in seen])
+    rows, row = np.unique(texts, return_inverse=True)
+    columns, column = np.unique(groups, return_inverse=True)
+    if min(len(rows), len(columns)) < 2:
         return 1.0
     table = np.zeros((len(rows), len(columns)))
     np.add.at(table, (row, column), 1)
     return float(chi2_contingency(table, correction=False).pvalue)
 
 
-def _frequent(labels: list[str], least: int = 5) -> list[str]:
-    """Rare labels (fewer than ``least``) together: the test's approximation needs counts."""
+def _frequent(labels: Sequence[Any], least: int = 5) -> list[str]:
+    """Rare labels (fewer than ``least``) together: the tests' approximations need counts."""
     counts = Counter(labels)
-    return [label if counts[label] >= least else "(rare)" for label in labels]
+    return [str(label) if counts[label] >= least else "(rare)" for label in labels]

@@ -29,7 +29,7 @@ class Tokens:
 
     ids: the prompt, then every part of every event, then (for a whole case) the end-of-text token.
     prompt: how many of them belong to the prompt.
-    spans: the parts after the prompt, in order, without gaps; the last one is END's for a whole case.
+    spans: the parts after the prompt, in order, without gaps; the last is END's for a whole case.
     """
 
     ids: list[int]
@@ -45,7 +45,10 @@ class Tokens:
 def tokenise(
     case: Case, encoding: Encoding, tokenizer: PreTrainedTokenizerBase, whole: bool = True
 ) -> Tokens:
-    """Turn a case into tokens; ``whole=False`` for one that may go on: it gets no end-of-text token."""
+    """Turn a case into tokens, the same ones that the tokenizer gives for its text in one piece.
+
+    whole: False for a case that may go on: it gets no end-of-text token.
+    """
     ids = _ids(tokenizer, encoding.prompt(case))
     prompt = len(ids)
     spans = []
@@ -61,4 +64,5 @@ def tokenise(
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    """Token ids; a field that happens to read ``<|endoftext|>`` is text, and ends nothing."""
+    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -1,0 +1,129 @@
+"""The words of a value: labels, delays, numbers and dates as a language model reads them best."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+import numpy as np
+
+from procutils.cases import Event
+
+#: A delay is one word, so that it costs one token: the first whose bound (seconds) is not exceeded.
+DELAYS = {"instantly": 5, "seconds": 60, "minute": 5 * 60, "minutes": 30 * 60, "hour": 2 * 3600}
+#: Then ``hours`` until midnight (UTC), ``overnight`` for what is shorter than this (seconds) …
+OVERNIGHT = 12 * 3600
+#: … and then the business days that have begun between the two dates; after five, up to this many.
+BUSINESS_DAYS = {0: "weekend", 1: "day", 2: "two", 3: "three", 4: "four", 5: "five"}
+LONGER = {10: "week", 30: "weeks"}
+
+SUFFIXES = {12: "T", 9: "B", 6: "M", 3: "K"}
+
+
+def words(name: str) -> str:
+    """``PaymentPendingApproval`` → ``payment pending approval``; any label → lower-case words.
+
+    Plain words cost fewer tokens than CamelCase, and are what the base model has read. The result
+    is one line, never empty, and holds none of ``_ - /``.
+    """
+    name = name.encode("utf-8", "replace").decode()  # no half characters: tokenizers refuse them
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[_\s\-/]+", " ", name)
+    return " ".join(spaced.lower().split()) or "nothing"
+
+
+def delay_word(start: datetime, end: datetime) -> str:
+    """The time from ``start`` to ``end`` as one word; negative times are ``before``.
+
+    Dates are those of UTC, as in the store. The later the end, the later the word in the order
+    before, instantly … hours, overnight, weekend, day … five, week, weeks, months.
+    """
+    seconds = (end - start).total_seconds()
+    if seconds < 0:
+        return "before"
+    for word, bound in DELAYS.items():
+        if seconds <= bound:
+            return word
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    if first == last:
+        return "hours"
+    if seconds <= OVERNIGHT:
+        return "overnight"
+    days = int(np.busday_count(first, last))
+    if days in BUSINESS_DAYS:
+        return BUSINESS_DAYS[days]
+    return next((word for bound, word in LONGER.items() if days <= bound), "months")
+
+
+def magnitude(value: float) -> str:
+    """A number to two significant digits, cut and not rounded, so that a limit stays a limit.
+
+    99,999 → ``99K``, 100,000 → ``100K``, −0.0123 → ``-0.012``.
+    """
+    number = Decimal(value) if isinstance(value, int) else Decimal(str(value))
+    if not number.is_finite():
+        return str(value)
+    if number == 0:
+        return "0"
+    exponent = number.adjusted()
+    cut = number.quantize(Decimal(1).scaleb(exponent - 1), ROUND_DOWN).normalize()
+    if not -6 <= exponent < 15:
+        return f"{cut:e}"
+    for power, suffix in SUFFIXES.items():
+        if exponent >= power:
+            return f"{cut.scaleb(-power):f}{suffix}"
+    return f"{cut:f}"
+
+
+def parse_date(value: Any) -> datetime | None:
+    """An ISO 8601 date or time as the end of that moment in UTC; None if it is neither."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if len(value) == len("2025-01-31"):
+            moment += timedelta(hours=23, minutes=59, seconds=59)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_number(value: Any) -> bool:
+    """Whether it counts or measures something; truth values do not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one data field of one event type is written.
+
+    kind: ``category`` (its value in words), ``number`` (two significant digits), ``date`` (how far
+        from the event), or ``actor`` (``same`` or ``other`` than whoever acted before in the case).
+    like: the earlier fields of the case, as ``type.field``, that it is compared with. A number that
+        equals one of them is written as ``same``.
+    """
+
+    name: str
+    kind: str
+    like: tuple[str, ...] = ()
+
+    def text(self, event: Event, seen: dict[str, Any]) -> str:
+        """This field of ``event`` in words, whatever it holds: one line, never empty.
+
+        seen: the case's fields so far, by ``type.field``.
+        """
+        value = event.data.get(self.name)
+        earlier = [seen[name] for name in self.like if name in seen]
+        if value is None:
+            return "none"
+        if self.kind == "actor":
+            return ("same" if value in earlier else "other") if earlier else "someone"
+        if value in earlier:
+            return "same"
+        if self.kind == "date" and (due := parse_date(value)):
+            return delay_word(event.at, due)
+        if isinstance(value, list):
+            return words(", ".join(map(str, value)))
+        return magnitude(value) if is_number(value) else words(str(value))
