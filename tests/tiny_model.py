@@ -1,0 +1,25 @@
+"""A model of SmolLM2's architecture with random weights, small enough to be made in a moment."""
+
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from procutils.models import load_tokenizer
+
+
+def tiny(folder: Path) -> Path:
+    """Save the model, with the real tokenizer, into ``folder``."""
+    config = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        vocab_size=49_152,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    load_tokenizer().save_pretrained(folder)
+    return folder
