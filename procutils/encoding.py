@@ -6,8 +6,8 @@
     payment pending approval seconds dual       carry meaning
     …
 
-What a field looks like in text, and whether it appears at all, is learned from the training cases by
-:meth:`Encoding.fit`, and stored with the model. Nothing here knows any domain.
+What a field looks like in text, and whether it appears at all, is learned from the training cases
+by :meth:`Encoding.fit`, and stored with the model. Nothing here knows any domain.
 """
 
 from __future__ import annotations

@@ -199,14 +199,14 @@ def data_card(
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Cut at {parts.cut:%Y-%m-%d %H:%M} UTC. {len(parts.running)} training cases were running "
-            "then; they are learned up to the cut, and how they end is not.",
+            f"Cut at {parts.cut:%Y-%m-%d %H:%M} UTC. {len(parts.running)} training cases were "
+            "running then; they are learned up to the cut, and how they end is not.",
             "",
             "Share of test prefixes that also occur in training:",
             *shares,
             "",
-            "`train_chat.jsonl` holds the training part once more, one chat per prefix, event types "
-            "only.",
+            "`train_chat.jsonl` holds the training part once more, one chat per prefix, event "
+            "types only.",
             "",
         ]
     )

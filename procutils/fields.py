@@ -81,7 +81,8 @@ def survey(cases: Sequence[Case]) -> list[Finding]:
         for key, (item, _) in drafts.items()
         if item is not None and item.kind != "actor"
     }
-    reasons = _dependences(doubtful)
+    codes = {key for key in doubtful if ".".join(key) in actors}
+    reasons = _dependences(doubtful, codes)
     findings = []
     for key, (item, reason) in drafts.items():
         if key in doubtful:
@@ -115,7 +116,7 @@ def _occurrences(cases: Sequence[Case]) -> dict[str, list[_Seen]]:
 
 
 def _actors(occurrences: dict[str, list[_Seen]]) -> dict[str, set[str]]:
-    """type.field → who it names: texts with a digit, of which over a fourth recur in other cases."""
+    """type.field → who it names: texts with a digit, over a fourth of which recur across cases."""
     cases: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for type_, seen in occurrences.items():
         for one in seen:
@@ -149,7 +150,8 @@ def _kind(
         like = tuple(sorted(key for key in met if actors.get(key, set()) & people))
         if like:
             return Field(name, "actor", like), "actor: same as before, or another"
-        return None, "a name or code, with nothing before it to compare"
+        if len(distinct) > MAX_CATEGORIES:
+            return None, "a name, with nobody before it to compare"
     if len(distinct) == 1:
         return None, "always the same"
     if all(map(is_number, present)):
@@ -162,12 +164,18 @@ def _kind(
     return None, f"identifier or free text: {len(distinct)} values in {len(seen)} events"
 
 
-def _dependences(candidates: dict[Key, tuple[Field, list[_Seen]]]) -> dict[Key, str]:
-    """The candidates that depend on the course of the case, or on a category in it; on what most."""
+def _dependences(
+    candidates: dict[Key, tuple[Field, list[_Seen]]], codes: set[Key]
+) -> dict[Key, str]:
+    """The candidates that depend on something in their cases, with what they depend on most.
+
+    codes: candidates that only the course of the case counts for: a code often just says once more
+        what another field says in words.
+    """
     by_case = {
         key: {one.case: item.text(one.event, one.before) for one in seen}
         for key, (item, seen) in candidates.items()
-        if item.kind == "category"
+        if item.kind == "category" and key not in codes
     }
     tests: list[_Test] = []
     for key, (item, seen) in candidates.items():
@@ -181,7 +189,7 @@ def _dependences(candidates: dict[Key, tuple[Field, list[_Seen]]]) -> dict[Key, 
         tests += [
             _Test((key,), (what,), _p_value(item, seen, target)) for what, target in course.items()
         ]
-        for other, labels in by_case.items():
+        for other, labels in ({} if key in codes else by_case).items():
             both = [one for one in seen if one.case in labels]
             if both and other != key:
                 target = [labels[one.case] for one in both]
@@ -198,7 +206,7 @@ def _dependences(candidates: dict[Key, tuple[Field, list[_Seen]]]) -> dict[Key, 
 
 
 def _p_value(item: Field, seen: list[_Seen], target: Sequence[Any]) -> float:
-    """The p-value of independence between a field and what else happened; 1.0 where one is constant.
+    """The p-value of independence of a field from what else happened; 1.0 where one is constant.
 
     Kruskal-Wallis for numbers, which needs no classes; Pearson's chi-square for the rest.
     """
