@@ -90,8 +90,8 @@ def _check_disk(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < DISK_NEEDED:
         raise WeightsUnavailable(
-            f"{folder.parent} has {free / 1e9:.1f} GB free; unpacking {DEFAULT} "
-            f"needs {DISK_NEEDED / 1e9:.1f} GB. Free some, or set PROCUTILS_CACHE to a folder on another disk."
+            f"{folder.parent} has {free / 1e9:.1f} GB free; unpacking {DEFAULT} needs "
+            f"{DISK_NEEDED / 1e9:.1f} GB. Free some, or set PROCUTILS_CACHE to another disk."
         )
 
 
