@@ -24,7 +24,7 @@ from procutils.fields import meaningful_fields
 from procutils.words import Field, delay_word, words
 
 Part = tuple[str, str]
-"""What it is (``type``, ``delay`` or a field's name), and its text, which starts a new word."""
+"""What it is (``type``, ``delay`` or a field's name), and its text; joined, they are the case's."""
 
 
 @dataclass
