@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from procutils.cases import END, Case, EventScore
-from procutils.predictor import Predictor
 
 CALIBRATION = "calibration.json"
 #: An event at least this probable counts as one that should have come.
@@ -141,7 +140,11 @@ class Detector:
             raise ValueError(
                 f"{file} is no calibration ({error}): run 05_anomaly_benchmark again"
             ) from error
-        return cls(Predictor.load(path) if scorer is None else scorer, **known)
+        if scorer is None:
+            from procutils.predictor import Predictor  # PyTorch: seconds that counting can spare
+
+            scorer = Predictor.load(path)
+        return cls(scorer, **known)
 
     def p_value(self, category: str, surprise: float) -> float:
         """Conformal p-value: the rank of this surprise among the normal ones, itself counted.
