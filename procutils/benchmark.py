@@ -15,7 +15,7 @@ import pandas as pd
 
 from procutils.cases import Case, EventScore
 from procutils.detector import Detector, Scorer, case_surprise
-from procutils.evaluation import Interval, Metrics, detection, ranking
+from procutils.evaluation import Interval, Metrics, detection, ranking, wilson
 
 T = TypeVar("T")
 
@@ -100,6 +100,23 @@ def precision_of_draws(
 
     counts = [(flagged(said[true]), flagged(said[~true])) for _ in range(draws)]
     return [hits / (hits + false) for hits, false in counts if hits + false]
+
+
+def false_alarms(normal: Sequence[Case], flags: Sequence[bool]) -> dict[str, Metrics]:
+    """How many normal cases were flagged, per category and, under ``all``, over all of them."""
+    found: dict[str, Metrics] = {}
+    for name in [*sorted({case.category for case in normal}), "all"]:
+        of_these = [
+            flag for case, flag in zip(normal, flags, strict=True) if name in (case.category, "all")
+        ]
+        flagged, count = sum(of_these), len(of_these)
+        found[name] = {
+            "normal": count,
+            "flagged": flagged,
+            "observed_fpr": flagged / count,
+            "observed_fpr_ci": wilson(flagged, count),
+        }
+    return found
 
 
 def localisation(

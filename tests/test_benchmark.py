@@ -8,6 +8,7 @@ from procutils.benchmark import (
     by_rule,
     by_scorer,
     comparison,
+    false_alarms,
     localisation,
     measured,
     precision_of_draws,
@@ -67,3 +68,13 @@ def test_localisation_counts_hits_and_the_delay_of_what_is_not_early():
     assert found["mean_delay_events"] == 0.5
     with pytest.raises(ValueError, match="no alerts"):
         localisation([None], [1])
+
+
+def test_false_alarms_are_counted_for_each_process_and_for_all():
+    found = false_alarms(TEST, [case.category == "risk" for case in TEST])
+    assert [*found] == ["account", "compliance", "payment", "risk", "trade", "all"]
+    assert (found["risk"]["observed_fpr"], found["trade"]["observed_fpr"]) == (1.0, 0.0)
+    assert found["all"]["normal"] == len(TEST) == sum(f["normal"] for f in found.values()) / 2
+    assert found["all"]["flagged"] == found["risk"]["normal"]
+    low, high = found["all"]["observed_fpr_ci"]
+    assert low < found["all"]["observed_fpr"] < high
