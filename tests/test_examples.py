@@ -4,11 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procutils import examples
+from procutils import examples, plots
 from procutils.cases import Case, Event
 from procutils.encoding import Encoding
 from procutils.finance.processes import simulate
@@ -220,3 +221,20 @@ def test_taking_some_spreads_them_evenly():
     log = [case(f"job-{i}", i) for i in range(10)]
     assert [one.id for one in examples.take(log, 4)] == ["job-0", "job-2", "job-5", "job-7"]
     assert examples.take(log, 99) == log
+
+
+def test_the_figure_of_a_split_tells_what_is_not_learned():
+    plt.switch_backend("agg")
+    log = [case("job-a", 0, 1, 5, 9), case("job-b", 2, 3), case("job-c", 4), case("job-d", 6)]
+    parts = examples.split(log, train=2, calibration=1)
+    fig = plots.time_split(parts, log, near=timedelta(hours=2))
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "train, 2 cases", "calibration, 1 cases", "test, 1 cases", "not learned",
+    ]  # fmt: skip
+    close = fig.axes[1]
+    crosses = [line for line in close.lines if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [
+        [START + timedelta(hours=5), START + timedelta(hours=9)]
+    ]
+    plt.close(fig)

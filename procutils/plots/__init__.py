@@ -13,6 +13,7 @@ from procutils.plots.cases import field_by_group, timeline, variants
 from procutils.plots.explanation import case_surprisal
 from procutils.plots.learning import calibration, loss_curve, nll_bars, p_value_uniformity
 from procutils.plots.process_map import process_map
+from procutils.plots.split import time_split
 
 __all__ = [
     "calibration",
@@ -26,6 +27,7 @@ __all__ = [
     "process_map",
     "roc_pr",
     "surprisal_histogram",
+    "time_split",
     "timeline",
     "variants",
 ]
