@@ -27,7 +27,7 @@ def dataset(
     max_length: int,
     running: frozenset[str] = frozenset(),
 ) -> Dataset:
-    """Rows of ``input_ids`` and ``labels``: one per case, its prompt masked.
+    """Rows of ``input_ids`` and ``labels``: one per case; see ``Tokens.labels`` for what is masked.
 
     running: ids of cases that may go on: their text does not end with the end-of-text token.
     Raises ValueError if a case has more than ``max_length`` tokens: nothing is cut silently.

@@ -19,7 +19,7 @@ from procutils.cases import END, Case, Event
 from procutils.encoding import Encoding
 from procutils.fields import UNRELATED, Finding, meaningful_fields, survey
 from procutils.finance.processes import simulate
-from procutils.tokens import MASKED, tokenise
+from procutils.tokens import tokenise
 from procutils.words import Field, delay_word, magnitude, parse_date, words
 
 MONDAY = datetime(2025, 1, 6, 9, tzinfo=UTC)
@@ -485,13 +485,6 @@ def test_a_field_cannot_end_the_text(tokenizer):
     encoding = Encoding(fields={"Said": [Field("what", "category")]})
     for what in ("<|endoftext|>", "<|im_end|>", "<|im_start|>user"):
         check_tokens(Case("chat-1", [Event("Said", {"what": what}, MONDAY)]), encoding, tokenizer)
-
-
-def test_labels_mask_the_prompt_and_nothing_else(encoding, firm, tokenizer):
-    tokens = tokenise(firm[0], encoding, tokenizer)
-    assert tokens.labels[: tokens.prompt] == [MASKED] * tokens.prompt
-    assert tokens.labels[tokens.prompt :] == tokens.ids[tokens.prompt :]
-    assert tokenizer.decode(tokens.ids[: tokens.prompt]) == firm[0].category + "\n"
 
 
 def test_a_case_that_may_go_on_has_no_end(encoding, firm, tokenizer):

@@ -28,17 +28,16 @@ def tokenizer():
     return models.load_tokenizer()
 
 
-def test_only_the_prompt_is_masked_and_only_whole_cases_end(cases, tokenizer):
+def test_only_names_and_the_end_of_whole_cases_carry_loss(cases, tokenizer):
     encoding, running = Encoding.fit(cases), frozenset({cases[1].id})
     rows = training.dataset(cases, encoding, tokenizer, 512, running)
     for case, row in zip(cases, rows, strict=True):
-        learned = tokenizer.decode([label for label in row["labels"] if label != MASKED])
-        prompt = tokenizer.decode(
-            [t for t, label in zip(row["input_ids"], row["labels"], strict=True) if label == MASKED]
-        )
+        learned = [label for label in row["labels"] if label != MASKED]
+        names = [text for parts in encoding.events(case) for part, text in parts if part == "type"]
         end = "" if case.id in running else tokenizer.eos_token
-        assert learned == encoding.text(case) + end
-        assert prompt == encoding.prompt(case)
+        assert tokenizer.decode(learned) == "".join(names) + end
+        whole = encoding.prompt(case) + encoding.text(case) + end
+        assert tokenizer.decode(row["input_ids"]) == whole
 
 
 def test_a_long_case_is_refused_not_cut(cases, tokenizer):
