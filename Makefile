@@ -22,7 +22,9 @@ ifeq ($(shell uname -s),Linux)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
-TEST_ENV := OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 TQDM_DISABLE=1 PYTHONHASHSEED=0
+# No progress widgets, and no notices from libraries to their own developers.
+QUIET    := PYTHONWARNINGS="ignore:IProgress not found,ignore::FutureWarning"
+TEST_ENV := $(QUIET) OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 TQDM_DISABLE=1 PYTHONHASHSEED=0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -45,7 +47,7 @@ test: $(READY) ## unit tests, then every notebook; both must pass
 	exit $$status
 
 lab: $(READY) ## open JupyterLab
-	$(PY) -m jupyterlab $(ARGS)
+	$(QUIET) $(PY) -m jupyterlab $(ARGS)
 
 bench: $(READY) ## the benchmark in full size: execute the notebooks into runs/full
 	$(PY) -m procutils run --profile full $(ARGS)

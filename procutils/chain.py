@@ -48,6 +48,7 @@ KERNEL_ENV = {
     "TQDM_DISABLE": "1",
     "PYTHONHASHSEED": "0",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found,ignore::FutureWarning",
 }
 
 #: Seconds to wait for the kernel of a killed chain: a kernel looks for its parent once a second.
