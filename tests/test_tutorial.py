@@ -1,0 +1,93 @@
+"""The tutorial itself as one chain, on a firm so small that it learns next to nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from procutils.chain import run_chain
+
+TINY = {
+    "cases": "160",
+    "train_cases": "40",
+    "calibration_cases": "60",
+    "epochs": "0.5",
+    "alpha": "0.2",
+    "normal_cases": "40",
+    "anomalous_cases": "30",
+    "explained_alerts": "3",
+}
+
+#: What metrics.json holds at least; see the README of a run.
+KEYS = [
+    "data.streams",
+    "data.events",
+    "data.event_types",
+    "data.examples",
+    "data.kurrentdb",
+    "data.commit_position",
+    "data.test_prefixes_seen_in_training",
+    "training.base_model",
+    "training.seconds",
+    "training.tokens",
+    "training.nll_per_event",
+    "training.bayes_nll_per_event",
+    "training.regret_per_event",
+    "benchmark.prototype.normal",
+    "benchmark.prototype.anomalous",
+    "benchmark.prototype.precision",
+    "benchmark.prototype.recall",
+    "benchmark.prototype.f1",
+    "benchmark.prototype.precision_ci",
+    "benchmark.prototype.recall_ci",
+    "benchmark.prototype.f1_ci",
+    "benchmark.calibration.target_fpr",
+    "benchmark.calibration.observed_fpr",
+    "benchmark.calibration.observed_fpr_ci",
+    "benchmark.localisation.hit_at_1",
+    "benchmark.localisation.kind_macro_f1",
+    "benchmark.localisation.mean_delay_events",
+    "speed.train_tokens_per_second",
+    "speed.score_events_per_second",
+]
+
+
+@pytest.fixture(scope="module")
+def run(runs_folder: Path) -> Path:
+    """The run directory of one whole chain."""
+    assert run_chain("tiny", overrides=TINY) == 0
+    return runs_folder / "tiny"
+
+
+def test_every_notebook_ran_in_order(run: Path):
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "completed"
+    executed = sorted(path.name[:2] for path in run.glob("*.ipynb"))
+    assert executed == ["01", "02", "03", "04", "05"]
+
+
+def test_every_promised_number_is_there(run: Path):
+    metrics = json.loads((run / "metrics.json").read_text())
+
+    def missing(key: str) -> bool:
+        value = metrics
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value is None
+
+    assert not [key for key in KEYS if missing(key)]
+
+
+def test_a_run_leaves_what_a_team_needs(run: Path):
+    for made in (
+        *("params.yaml", "kurrentdb/log.sqlite3", "examples/train.jsonl", "examples/DATA_CARD.md"),
+        *("examples/train_chat.jsonl", "model/adapter/adapter_model.safetensors"),
+        *("model/encoding.json", "model/calibration.json", "model/MODEL_CARD.md"),
+    ):
+        assert (run / made).stat().st_size > 0, made
+
+
+def test_a_finished_run_is_not_repeated(run: Path):
+    before = (run / "04_lora_fine_tuning.ipynb").stat().st_mtime_ns
+    assert run_chain("tiny", overrides=TINY) == 0
+    assert (run / "04_lora_fine_tuning.ipynb").stat().st_mtime_ns == before
