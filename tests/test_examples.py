@@ -224,7 +224,7 @@ def test_taking_some_spreads_them_evenly():
 
 
 def test_the_figure_of_a_split_tells_what_is_not_learned():
-    plt.switch_backend("agg")
+    plt.switch_backend("agg")  # draws without a screen
     log = [case("job-a", 0, 1, 5, 9), case("job-b", 2, 3), case("job-c", 4), case("job-d", 6)]
     parts = examples.split(log, train=2, calibration=1)
     fig = plots.time_split(parts, log, near=timedelta(hours=2))
