@@ -14,7 +14,7 @@ from procutils.cases import END, Case, Event, EventScore
 from procutils.encoding import Encoding
 from procutils.hardware import Hardware
 from procutils.models import load_base, load_tokenizer
-from procutils.tokens import Tokens, tokenise
+from procutils.tokens import Tokens, text_ids, tokenise
 
 ADAPTER, ENCODING, ABOUT = "adapter", "encoding.json", "model.json"
 
@@ -81,8 +81,7 @@ class Predictor:
         case = events if isinstance(events, Case) else self.encoding.as_case(list(events))
         prefix = tokenise(case, self.encoding, self.tokenizer, whole=False).ids
         ends = {END: [self.tokenizer.eos_token_id]} | {
-            type_: self.tokenizer(name, add_special_tokens=False)["input_ids"]
-            for type_, name in self.encoding.names.items()
+            type_: text_ids(self.tokenizer, name) for type_, name in self.encoding.names.items()
         }
         log_p = self._continuations(prefix, list(ends.values()))
         ranked = sorted(zip(ends, log_p.exp().tolist(), strict=True), key=lambda pair: -pair[1])
@@ -141,7 +140,7 @@ def save(path: Path, model: PeftModel, encoding: Encoding, base_model: str) -> N
     path.mkdir(parents=True, exist_ok=True)
     for config in model.peft_config.values():
         config.base_model_name_or_path = base_model  # not the folder of this machine's cache
-    model.save_pretrained(path / ADAPTER)
+    model.save_pretrained(path / ADAPTER, save_embedding_layers=False)  # LoRA leaves them be
     (path / ADAPTER / "README.md").unlink(
         missing_ok=True
     )  # PEFT's template; the model card is ours

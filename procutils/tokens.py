@@ -57,13 +57,13 @@ def tokenise(
 
     whole: False for a case that may go on: it gets no end-of-text token.
     """
-    ids = _ids(tokenizer, encoding.prompt(case))
+    ids = text_ids(tokenizer, encoding.prompt(case))
     prompt = len(ids)
     spans = []
     for number, parts in enumerate(encoding.events(case)):
         for part, text in parts:
             start = len(ids)
-            ids += _ids(tokenizer, text)
+            ids += text_ids(tokenizer, text)
             spans.append(Span(number, part, start, len(ids)))
     if whole:
         spans.append(Span(len(case.events), END, len(ids), len(ids) + 1))
@@ -71,6 +71,6 @@ def tokenise(
     return Tokens(ids, prompt, spans)
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Token ids; a field that happens to read ``<|endoftext|>`` is text, and ends nothing."""
     return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

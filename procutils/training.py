@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +19,9 @@ from procutils.cases import Case
 from procutils.encoding import Encoding
 from procutils.hardware import Hardware
 from procutils.tokens import MASKED, tokenise
+
+#: So many batches' cases are drawn at random before they are grouped by length.
+WINDOW = 4
 
 
 def dataset(
@@ -44,11 +48,30 @@ def dataset(
     )
 
 
+def schedule(rows: Dataset, epochs: int, batch_size: int, seed: int = 7) -> Dataset:
+    """The rows in the order in which they are learned from, ``epochs`` times over.
+
+    Batches hold cases of like length, for little padding, and come in random order. Sorting a whole
+    epoch by length would be faster still, but cases of one process are of like length: the model
+    would see one process after the other, and forget each meanwhile.
+    """
+    rng, length = random.Random(seed), [len(ids) for ids in rows["input_ids"]]
+    order: list[int] = []
+    for _ in range(epochs):
+        shuffled = rng.sample(range(len(rows)), len(rows))
+        pool = WINDOW * batch_size
+        pools = [shuffled[i : i + pool] for i in range(0, len(rows), pool)]
+        grouped = [i for chosen in pools for i in sorted(chosen, key=length.__getitem__)]
+        batches = [grouped[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        rng.shuffle(batches)
+        order += [i for batch in batches for i in batch]
+    return rows.select(order)
+
+
 def options(
     hardware: Hardware,
     output: Path,
     *,
-    epochs: float,
     learning_rate: float,
     batch_size: int,
     gradient_accumulation: int = 1,
@@ -62,7 +85,7 @@ def options(
     """
     return {
         "output_dir": str(output),
-        "num_train_epochs": epochs,
+        "num_train_epochs": 1,  # of a schedule that holds them all
         "learning_rate": learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 5,
@@ -70,7 +93,7 @@ def options(
         "gradient_accumulation_steps": gradient_accumulation,
         "activation_checkpointing": activation_checkpointing,
         "max_length": max_length,
-        "train_sampling_strategy": "group_by_length",  # little padding
+        "train_sampling_strategy": "sequential",  # the order of the schedule
         "use_cpu": hardware.device == "cpu",
         "bf16": hardware.device == "cuda" and hardware.precision == "bfloat16",
         "fp16": False,

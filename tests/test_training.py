@@ -40,6 +40,21 @@ def test_only_names_and_the_end_of_whole_cases_carry_loss(cases, tokenizer):
         assert tokenizer.decode(row["input_ids"]) == whole
 
 
+def test_a_schedule_shows_every_case_once_an_epoch_in_batches_of_like_length(cases, tokenizer):
+    rows = training.dataset(cases, Encoding.fit(cases), tokenizer, 512)
+    twice = training.schedule(rows, epochs=2, batch_size=6)
+    epochs = [twice["input_ids"][:90], twice["input_ids"][90:]]
+    assert epochs[0] != epochs[1]
+    assert all(sorted(epoch) == sorted(rows["input_ids"]) for epoch in epochs)
+
+    def padded(listed):
+        batches = [listed[i : i + 6] for i in range(0, len(listed), 6)]
+        return sum(len(batch) * max(map(len, batch)) for batch in batches)
+
+    assert padded(epochs[0]) < padded(rows["input_ids"])
+    assert training.schedule(rows, 2, 6)["input_ids"] == twice["input_ids"]
+
+
 def test_a_long_case_is_refused_not_cut(cases, tokenizer):
     with pytest.raises(ValueError, match="raise max_length"):
         training.dataset(cases, Encoding.fit(cases), tokenizer, max_length=20)
@@ -57,7 +72,6 @@ def test_what_each_machine_is_told(hardware, expected, tmp_path):
     options = training.options(
         hardware,
         tmp_path,
-        epochs=1,
         learning_rate=1e-3,
         batch_size=2,
         gradient_accumulation=4,
@@ -119,11 +133,12 @@ class Interrupt(TrainerCallback):
 def test_an_interrupted_training_resumes_to_the_same_end(cases, tokenizer, tmp_path):
     base = tiny(tmp_path / "base")
     rows = training.dataset(cases, Encoding.fit(cases), tokenizer, 512)
+    rows = training.schedule(rows, epochs=2, batch_size=6)
 
     def train(output, *callbacks):
         trainer = SFTTrainer(
             model=models.load_base(str(base)),
-            args=training.sft_config(CPU, output, epochs=2, learning_rate=1e-2, batch_size=6),
+            args=training.sft_config(CPU, output, learning_rate=1e-2, batch_size=6),
             train_dataset=rows,
             processing_class=tokenizer,
             peft_config=LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"),

@@ -11,7 +11,7 @@ TINY = {
     "cases": "160",
     "train_cases": "40",
     "calibration_cases": "60",
-    "epochs": "0.5",
+    "epochs": "1",
     "alpha": "0.2",
     "normal_cases": "40",
     "anomalous_cases": "30",
@@ -82,7 +82,7 @@ def test_a_run_leaves_what_a_team_needs(run: Path):
     for made in (
         *("params.yaml", "kurrentdb/log.sqlite3", "examples/train.jsonl", "examples/DATA_CARD.md"),
         *("examples/train_chat.jsonl", "model/adapter/adapter_model.safetensors"),
-        *("model/encoding.json", "model/calibration.json", "model/MODEL_CARD.md"),
+        *("model/encoding.json", "model/calibration.json", "model/README.md"),
     ):
         assert (run / made).stat().st_size > 0, made
 
