@@ -5,11 +5,9 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from procutils.models import load_tokenizer
-
 
 def tiny(folder: Path) -> Path:
-    """Save the model, with the real tokenizer, into ``folder``."""
+    """Save the model into ``folder``."""
     config = LlamaConfig(
         hidden_size=32,
         intermediate_size=64,
@@ -21,5 +19,4 @@ def tiny(folder: Path) -> Path:
     )
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder)
-    load_tokenizer().save_pretrained(folder)
     return folder
