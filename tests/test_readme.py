@@ -1,0 +1,55 @@
+"""The README says nothing that the reference run did not measure."""
+
+import json
+import re
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def readme(root) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def metrics(root) -> dict:
+    return json.loads((root / "runs" / "reference" / "metrics.json").read_text(encoding="utf-8"))
+
+
+def percent(value: float, interval: list[float]) -> str:
+    low, high = interval
+    return f"{value:.1%} [{low:.1%}, {high:.1%}]".replace("%", " %")
+
+
+def results(metrics: dict) -> dict[str, str]:
+    """The last column of the README's table of results, by its first."""
+    ours = metrics["benchmark"]["prototype"]
+    methods = metrics["benchmark"]["methods"]
+    rows = {
+        name.capitalize(): percent(ours[name], ours[f"{name}_ci"])
+        for name in ("precision", "recall")
+    }
+    rows["F1"] = percent(ours["f1"], ours["f1_ci"])
+    language_model = methods["language_model"]
+    flagged = language_model["false_positives"]
+    rows["Normal cases flagged"] = f"{flagged} of {ours['normal']:,}"
+    rows["F1 of seen pairs, by counting"] = percent(
+        methods["seen_bigrams"]["f1"], methods["seen_bigrams"]["f1_ci"]
+    )
+    rows["F1 of a back-off n-gram"] = percent(methods["ngram"]["f1"], methods["ngram"]["f1_ci"])
+    training = metrics["training"]
+    rows["Surprise per event above the best possible"] = f"{training['regret_per_event']:.3f} nats"
+    rows["Training time"] = f"{training['seconds'] / 60:.0f} minutes, two CPU cores"
+    return rows
+
+
+def test_the_results_are_those_of_the_reference_run(readme, metrics):
+    table = dict(re.findall(r"^\| ([^|]+?) \|[^|]*\| ([^|]+?) \|$", readme, re.MULTILINE))
+    quoted = {name: table.get(name) for name in results(metrics)}
+    assert quoted == results(metrics)
+
+
+def test_every_link_leads_somewhere(readme, root):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", readme)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
