@@ -1,6 +1,7 @@
 """What all tests share: an environment that is the same everywhere, and a KurrentDB."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ for name, value in {
     "OMP_NUM_THREADS": "2",
 }.items():
     os.environ.setdefault(name, value)
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would the programs tested here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing on a busy machine, and a failure is to come again.
 settings.register_profile("procutils", deadline=None, print_blob=True)
