@@ -63,8 +63,10 @@ class Predictor:
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
         """For each case, the log-probability (nats) of every part of every event, and of its END.
 
-        The probability of a type is that of its words, END's that of the end-of-text token.
+        The probability of a type is that of its words, END's that of the end-of-text token. Delays
+        and fields carry no loss in training (``Tokens.labels``): of their parts expect little.
         """
+        cases = list(cases)
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
         scores: list[list[EventScore]] = [[] for _ in tokens]
         for batch in self._batches(tokens):

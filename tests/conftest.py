@@ -11,6 +11,9 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from kurrentdbclient import KurrentDBClient
+
+    from procutils.embedded import EmbeddedKurrentDB
     from procutils.store import KurrentDB
 
 # Before any library reads them: no model hub, no progress bars, as many threads as in `make test`.
@@ -57,3 +60,21 @@ def kurrentdb(tmp_path: Path) -> Iterator["KurrentDB"]:
 
     with connect(tmp_path / "kurrentdb") as database:
         yield database
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator["EmbeddedKurrentDB"]:
+    """The embedded server itself, with an empty store, whatever KURRENTDB_URI says."""
+    from procutils.embedded import EmbeddedKurrentDB
+
+    with EmbeddedKurrentDB(tmp_path / "store") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: "EmbeddedKurrentDB") -> Iterator["KurrentDBClient"]:
+    """A client of ``server``."""
+    from kurrentdbclient import KurrentDBClient
+
+    with KurrentDBClient(server.uri) as client:
+        yield client

@@ -27,18 +27,6 @@ ANY, EXISTS, NO_STREAM = StreamState.ANY, StreamState.EXISTS, StreamState.NO_STR
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedKurrentDB]:
-    with EmbeddedKurrentDB(tmp_path / "store") as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: EmbeddedKurrentDB) -> Iterator[KurrentDBClient]:
-    with KurrentDBClient(server.uri) as client:
-        yield client
-
-
-@pytest.fixture
 def stub(server: EmbeddedKurrentDB) -> Iterator[streams_pb2_grpc.StreamsStub]:
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield streams_pb2_grpc.StreamsStub(channel)

@@ -1,8 +1,6 @@
 """Soft deletion, tombstones and stream metadata of the embedded server."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -19,18 +17,6 @@ from procutils.embedded import EmbeddedKurrentDB
 
 ANY, EXISTS, NO_STREAM = StreamState.ANY, StreamState.EXISTS, StreamState.NO_STREAM
 LAST = 2**63 - 1
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedKurrentDB]:
-    with EmbeddedKurrentDB(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: EmbeddedKurrentDB) -> Iterator[KurrentDBClient]:
-    with KurrentDBClient(server.uri) as client:
-        yield client
 
 
 def append(client: KurrentDBClient, count: int = 1, expected: int | StreamState = ANY) -> None:

@@ -4,8 +4,6 @@ import itertools
 import resource
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -18,18 +16,6 @@ from procutils.embedded import EmbeddedKurrentDB
 ANY = StreamState.ANY
 #: Longer than anything here takes: a subscription that stays silent fails instead of hanging.
 PATIENCE = 20.0
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedKurrentDB]:
-    with EmbeddedKurrentDB(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def client(server: EmbeddedKurrentDB) -> Iterator[KurrentDBClient]:
-    with KurrentDBClient(server.uri) as client:
-        yield client
 
 
 def append(client: KurrentDBClient, stream: str, count: int = 1, type: str = "A") -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 from kurrentdbclient.protos.v1 import streams_pb2, streams_pb2_grpc
@@ -151,34 +152,12 @@ class Streams(streams_pb2_grpc.StreamsServicer):
     def Delete(
         self, request: streams_pb2.DeleteReq, context: grpc.ServicerContext
     ) -> streams_pb2.DeleteResp:
-        try:
-            name = stream_name(request.options.stream_identifier)
-            written = self.log.delete(
-                name, expected_version(request.options, "expected_stream_revision")
-            )
-        except REFUSALS as error:
-            refuse(context, error, "Delete")
-        return streams_pb2.DeleteResp(
-            position=streams_pb2.DeleteResp.Position(
-                commit_position=written.position, prepare_position=written.position
-            )
-        )
+        return _removed(request, context, self.log.delete, streams_pb2.DeleteResp)
 
     def Tombstone(
         self, request: streams_pb2.TombstoneReq, context: grpc.ServicerContext
     ) -> streams_pb2.TombstoneResp:
-        try:
-            name = stream_name(request.options.stream_identifier)
-            written = self.log.tombstone(
-                name, expected_version(request.options, "expected_stream_revision")
-            )
-        except REFUSALS as error:
-            refuse(context, error, "Delete")
-        return streams_pb2.TombstoneResp(
-            position=streams_pb2.TombstoneResp.Position(
-                commit_position=written.position, prepare_position=written.position
-            )
-        )
+        return _removed(request, context, self.log.tombstone, streams_pb2.TombstoneResp)
 
 
 def _structured(options: streams_pb2.ReadReq.Options) -> bool:
@@ -196,4 +175,20 @@ def _filter(options: streams_pb2.ReadReq.Options) -> Filter:
         by_stream=kind == "stream_identifier",
         regex=expression.regex,
         prefixes=tuple(expression.prefix),
+    )
+
+
+def _removed(
+    request: Any, context: grpc.ServicerContext, remove: Callable[..., Any], response: Any
+) -> Any:
+    """Delete and Tombstone: messages of the same fields, and one way to be refused."""
+    try:
+        name = stream_name(request.options.stream_identifier)
+        written = remove(name, expected_version(request.options, "expected_stream_revision"))
+    except REFUSALS as error:
+        refuse(context, error, "Delete")
+    return response(
+        position=response.Position(
+            commit_position=written.position, prepare_position=written.position
+        )
     )
