@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -20,6 +21,9 @@ SCHEMA_VERSION = "1"
 
 #: The data field that an event's time is stored in.
 TIMESTAMP = "timestamp"
+
+#: Texts of fewer characters are held in memory once, however many events say them.
+SHORT = 36
 
 
 class StoreError(RuntimeError):
@@ -70,7 +74,8 @@ def to_event(record: RecordedEvent) -> Event:
         at = record.recorded_at
     else:
         del data[TIMESTAMP]
-    return Event(record.type, data, at, _json(record, record.metadata), record.commit_position)
+    metadata = _json(record, record.metadata)
+    return Event(sys.intern(record.type), data, at, metadata, record.commit_position)
 
 
 def _time(text: object) -> datetime | None:
@@ -92,7 +97,12 @@ def _json(record: RecordedEvent, content: bytes) -> dict[str, Any]:
             f"event {record.stream_position} of stream {record.stream_name} ({record.type}) is not "
             f"a JSON object: {reason}"
         )
-    return value
+    # Names and short texts recur: a million events share them, or they would not fit in memory.
+    return {sys.intern(name): _shared(part) for name, part in value.items()}
+
+
+def _shared(value: Any) -> Any:
+    return sys.intern(value) if isinstance(value, str) and len(value) < SHORT else value
 
 
 def truncation(record: RecordedEvent) -> tuple[str, float] | None:

@@ -9,18 +9,30 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from kurrentdbclient import KurrentDBClient, RecordedEvent, StreamState
-from kurrentdbclient.exceptions import KurrentDBClientError, NotFoundError, WrongCurrentVersionError
+from kurrentdbclient import KurrentDBClient, RecordedEvent
+from kurrentdbclient.exceptions import KurrentDBClientError
 
+from procutils.appends import append_cases
 from procutils.cases import Case, Event
 from procutils.embedded import EmbeddedKurrentDB, StoreInUse
-from procutils.records import StoreError, event_id, to_event, to_record, truncation
+from procutils.records import StoreError, to_event, truncation
+
+__all__ = [
+    "KurrentDB",
+    "StoreError",
+    "append_cases",
+    "categories",
+    "commit_position",
+    "connect",
+    "read_cases",
+    "redact",
+]
 
 #: The category of streams of alerts, which are no process.
 ALERTS = "anomaly"
@@ -111,75 +123,6 @@ def _without_credentials(text: str, uri: str) -> str:
     return text
 
 
-def append_cases(
-    client: KurrentDBClient,
-    cases: list[Case],
-    progress: Callable[[list[Any]], Iterable[Any]] = iter,
-) -> int:
-    """Append what is not stored yet, event by event, in the order in which things happened.
-
-    progress: wraps the list of what is to be appended, as ``tqdm`` does.
-    Returns the number of events written: 0 if all were there. An interrupted call is completed by
-    the next. Raises StoreError if a stream already holds something else, ValueError for cases that
-    cannot be stored.
-    """
-    by_id = {case.id: case for case in cases}
-    if len(by_id) != len(cases):
-        raise ValueError("two cases have the same id, but each is to be a stream of its own")
-    before = commit_position(client)
-    due: list[tuple[datetime, str, int]] = []
-    for case in cases:
-        stored = _stored(client, case)
-        latest = datetime.min.replace(tzinfo=UTC)
-        for revision, event in enumerate(case.events):
-            event_id(case.id, revision, event)  # raises now, not halfway, if it cannot be stored
-            latest = max(latest, event.at)  # the order within a case wins over its clocks
-            if revision >= stored:
-                due.append((latest, case.id, revision))
-    due.sort()
-    for _, stream, revision in progress(due):
-        _append(client, by_id[stream], revision, before)
-    return len(due)
-
-
-def _stored(client: KurrentDBClient, case: Case) -> int:
-    """How many events of the case its stream holds already; they must be the same."""
-    try:
-        with client.read_stream(case.id) as records:
-            return max((_same(case, record) for record in records), default=-1) + 1
-    except NotFoundError:
-        return 0
-
-
-def _same(case: Case, record: RecordedEvent) -> int:
-    """The record's revision, if the case says the same there, or is shorter."""
-    revision = record.stream_position
-    shorter = revision >= len(case.events)
-    if not shorter and record.id != event_id(case.id, revision, case.events[revision]):
-        raise StoreError(_conflict(case, revision, f"a {record.type}"))
-    return revision
-
-
-def _append(client: KurrentDBClient, case: Case, revision: int, before: int) -> None:
-    version = revision - 1 if revision else StreamState.NO_STREAM
-    try:
-        record = to_record(case, revision)
-        position = client.append_event(case.id, current_version=version, event=record)
-    except WrongCurrentVersionError as error:
-        raise StoreError(_conflict(case, revision, str(error))) from error
-    if position <= before:  # known by its id, though the stream does not show it
-        raise StoreError(_conflict(case, revision, "these events, deleted"))
-
-
-def _conflict(case: Case, revision: int, found: str) -> str:
-    event = case.events[revision]
-    return (
-        f"stream {case.id} cannot take the {event.type} of {event.at} as its event {revision}; it "
-        f"has: {found}. It was written by something else, or with other parameters: use another "
-        "database, or begin the run anew (--fresh)"
-    )
-
-
 def read_cases(client: KurrentDBClient, category: str, as_of: int | None = None) -> list[Case]:
     """The cases of a category, in the order of their first events.
 
@@ -188,19 +131,19 @@ def read_cases(client: KurrentDBClient, category: str, as_of: int | None = None)
         ``$tb`` cuts off; ``$maxCount`` and ``$maxAge`` do not apply.
     Raises StoreError, naming stream and revision, for an event that is not a JSON object.
     """
-    cases: dict[str, list[tuple[int, Event]]] = {}
+    cases: dict[str, tuple[array[int], list[Event]]] = {}  # revisions and events of each stream
     for record in _read(client, as_of, [f"{category}-", f"$${category}-"], filter_by_prefix=True):
         if (cut := truncation(record)) is not None:
             stream, first = cut
-            kept = [(revision, e) for revision, e in cases.pop(stream, []) if revision >= first]
-            if kept:
-                cases[stream] = kept
+            revisions, events = cases.pop(stream, (array("q"), []))
+            if kept := len(revisions) - bisect_left(revisions, first):
+                cases[stream] = (revisions[-kept:], events[-kept:])
         elif not record.is_system_event:
-            cases.setdefault(record.stream_name, []).append(
-                (record.stream_position, to_event(record))
-            )
+            revisions, events = cases.setdefault(record.stream_name, (array("q"), []))
+            revisions.append(record.stream_position)
+            events.append(to_event(record))
     return sorted(
-        (Case(stream, [event for _, event in events]) for stream, events in cases.items()),
+        (Case(stream, events) for stream, (_, events) in cases.items()),
         key=lambda case: case.events[0].position,
     )
 
