@@ -1,29 +1,46 @@
 """Baselines: what counting alone can do, so that a language model has something to beat.
 
-Every model looks at the event types only, and at the category of the case. Each has
-``fit(cases)`` and ``parameters``, and like the predictor ``score(case)`` and
-``next_events(prefix, k)``, so that one benchmark serves them all. A *rule* turns a model into
-yes or no for a case.
+The models here look at the event types only, and at the category of the case. Like all baselines
+each has ``fit(cases)``, ``parameters`` and ``case_scores(cases)``, and like the predictor
+``score_cases(cases)`` and ``next_events(prefix, k)``, so that one benchmark serves them all. A
+*rule* turns a model into yes or no for a case.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import log
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
+from procutils.backoff import UNSEEN, most_probable, witten_bell
 from procutils.cases import END, Case, EventScore
-
-#: Stands for every event type that training never showed.
-UNSEEN = "(unseen)"
 
 #: Probability given to what a model without smoothing has never seen: far below any count's.
 FLOOR = 1e-9
 
-_START = "(start)"
+#: What the first event of a case follows.
+START = "(start)"
 
 Context = tuple[str, ...]
+
+
+class Scoring(Protocol):
+    """Anything that gives the events of a case a probability."""
+
+    def score(self, case: Case) -> list[EventScore]: ...
+
+
+Model = TypeVar("Model", bound=Scoring)
+
+
+class Baseline(Protocol):
+    """What every baseline can do, even one that looks at whole cases only."""
+
+    def fit(self, cases: Iterable[Case]) -> Self: ...
+    def case_scores(self, cases: Iterable[Case]) -> list[float]: ...
+    @property
+    def parameters(self) -> int: ...
 
 
 class NextEvents(Protocol):
@@ -40,7 +57,11 @@ class CountingModel:
         self._counts: defaultdict[Context, Counter[str]] = defaultdict(Counter)
 
     def fit(self, cases: Iterable[Case]) -> Self:
-        """Count how often each type followed each context; a second call starts afresh."""
+        """Count how often each type followed each context; a second call starts afresh.
+
+        Raises ValueError if there are no cases.
+        """
+        cases = some(cases)
         self.vocabulary, self._counts = {END}, defaultdict(Counter)
         for case in cases:
             self.vocabulary.update(case.types)
@@ -62,9 +83,13 @@ class CountingModel:
         """``score`` for each case, in the same order."""
         return [self.score(case) for case in cases]
 
+    def case_scores(self, cases: Iterable[Case]) -> list[float]:
+        """The surprisal (nats) of the most surprising type of each case, its end included."""
+        return [max(score.surprisal for score in self.score(case)) for case in cases]
+
     def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
         """The k most probable next types after the whole of ``prefix``; ties go by name."""
-        return _most_probable(self.distribution(prefix), k)
+        return most_probable(self.distribution(prefix), k)
 
     def distribution(self, prefix: Case) -> dict[str, float]:
         """Probability of each type that may follow ``prefix``, END included."""
@@ -106,25 +131,22 @@ class Bigram(_Unsmoothed):
     """The last event type decides. As a set of seen pairs: ``unseen_rule(Bigram(), case)``."""
 
     def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
-        yield (category, types[-1] if types else _START)
+        yield (category, types[-1] if types else START)
 
 
 class PrefixTree(_Unsmoothed):
     """The whole sequence so far decides: a tree with one node for every prefix seen."""
 
     def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
-        yield (category, _START, *types)
+        yield (category, START, *types)
 
 
 class NGram(CountingModel):
     """Interpolated back-off over the last ``order`` − 1 types, with Witten-Bell smoothing.
 
-    p(w | h) = (c(h, w) + T(h) · p(w | h′)) / (c(h) + T(h)), where c counts, T(h) is the number of
-    different types that followed h, and h′ is h without its oldest type; a context never seen
-    hands over to h′. Below the empty history lies the uniform distribution over every type of
+    See :func:`procutils.backoff.witten_bell`; a context never seen hands over to the one without
+    its oldest type. Below the empty history lies the uniform distribution over every type of
     training, END and UNSEEN, so all of them have a positive probability and sum to one.
-    Source: Witten & Bell, "The zero-frequency problem", IEEE Trans. Inf. Theory 37(4), 1991, in
-    the recursive form of Chen & Goodman, "An empirical study of smoothing techniques", 1998.
     """
 
     def __init__(self, order: int = 3) -> None:
@@ -138,12 +160,7 @@ class NGram(CountingModel):
         cls, train: Sequence[Case], validation: Sequence[Case], orders: Iterable[int] = range(1, 9)
     ) -> Self:
         """The model fitted on ``train`` whose order gives ``validation`` the highest likelihood."""
-        if not validation:
-            raise ValueError("no validation cases; the order of an n-gram is chosen on some")
-        models = [cls(order).fit(train) for order in orders]
-        if not models:
-            raise ValueError("no orders to choose from; give at least one")
-        return min(models, key=lambda model: _total_surprisal(model, validation))
+        return likeliest([cls(order).fit(train) for order in orders], validation)
 
     def distribution(self, prefix: Case) -> dict[str, float]:
         return {
@@ -153,18 +170,14 @@ class NGram(CountingModel):
 
     def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
         # Only what the order can see is looked at, so that long cases cost no more than short ones.
-        recent = (_START, *types) if len(types) < self.order else tuple(types[-self.order :])
+        recent = (START, *types) if len(types) < self.order else tuple(types[-self.order :])
         for length in range(min(self.order, len(recent) + 1)):
             yield (category, *recent[len(recent) - length :])
 
     def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
-        probability = 1 / (len(self.vocabulary) + 1)  # + 1 for UNSEEN, whatever its name
-        for context in self._contexts(category, types):
-            if seen := self._counts.get(context):
-                followers = len(seen)
-                weighted = seen[next_type] + followers * probability
-                probability = weighted / (seen.total() + followers)
-        return probability
+        seen = (self._counts.get(context) for context in self._contexts(category, types))
+        base = 1 / (len(self.vocabulary) + 1)  # + 1 for UNSEEN, whatever its name
+        return witten_bell((counts for counts in seen if counts), next_type, base)
 
 
 def flag_everything(case: Case) -> bool:
@@ -190,9 +203,24 @@ def unseen_rule(model: Bigram | PrefixTree, case: Case) -> bool:
     return any(score.surprisal >= -log(FLOOR) for score in model.score(case))
 
 
-def _most_probable(distribution: Mapping[str, float], k: int) -> list[tuple[str, float]]:
-    return sorted(distribution.items(), key=lambda item: (-item[1], item[0]))[:k]
+def some(cases: Iterable[Case]) -> list[Case]:
+    """The cases as a list. Raises ValueError if there are none."""
+    if cases := list(cases):
+        return cases
+    raise ValueError("no cases to count; give the model at least one to learn from")
 
 
-def _total_surprisal(model: CountingModel, cases: Iterable[Case]) -> float:
-    return sum(score.surprisal for case in cases for score in model.score(case))
+def likeliest(models: Sequence[Model], validation: Sequence[Case]) -> Model:
+    """The fitted model that gives the types of ``validation`` the highest probability.
+
+    Raises ValueError if there are no models or no cases.
+    """
+    if not validation:
+        raise ValueError("no validation cases; the order of an n-gram is chosen on some")
+    if not models:
+        raise ValueError("no orders to choose from; give at least one")
+
+    def surprisal(model: Model) -> float:
+        return sum(score.surprisal for case in validation for score in model.score(case))
+
+    return min(models, key=surprisal)

@@ -1,0 +1,66 @@
+"""Counting over what the language model reads: its fairest rival."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from procutils.attribute_baselines import PartsModel, Reading
+from procutils.baselines import START, likeliest
+from procutils.cases import END, Case
+from procutils.encoding import Encoding
+
+
+class EncodedNGram(PartsModel):
+    """Back-off n-gram over the parts that :class:`Encoding` writes: types, delay and field words.
+
+    An event type is predicted from ever more of the last ``order`` − 1 types of the case, and at
+    the top from the field words of the last event as well; a delay from its event type, the type
+    before it, and that event's field words; a field word from its event type, the word before it,
+    all words before it in the event, and at the top the last event too. What language models
+    share words for is shared here: one vocabulary for delays, one for each name of a field.
+    """
+
+    def __init__(self, order: int = 3, encoding: Encoding | None = None) -> None:
+        """encoding: a fitted one, such as the language model's; if None, ``fit`` learns one."""
+        if order < 1:
+            raise ValueError(f"order is {order}; an n-gram has an order of at least 1")
+        super().__init__()
+        self.order = order
+        self._given, self._encoding = encoding, encoding or Encoding()
+
+    @classmethod
+    def choose(
+        cls, train: Sequence[Case], validation: Sequence[Case], orders: Iterable[int] = range(1, 9)
+    ) -> Self:
+        """The model fitted on ``train`` whose order gives ``validation`` the highest likelihood."""
+        encoding = Encoding.fit(train)
+        return likeliest([cls(order, encoding).fit(train) for order in orders], validation)
+
+    def _prepare(self, cases: Sequence[Case]) -> None:
+        self._encoding = self._given or Encoding.fit(cases)
+
+    def _readings(self, case: Case) -> list[list[Reading]]:
+        category, recent, said = case.category, (START,), ()
+        events = []
+        encoded = (*self._encoding.events(case), ())
+        for type_, parts in zip((*case.types, END), encoded, strict=True):
+            histories = [recent[len(recent) - n :] for n in range(min(self.order, len(recent) + 1))]
+            contexts = [("type", category, history) for history in histories]
+            if self.order > 1:
+                contexts.append(("type", category, histories[-1], said))
+            readings = [("type", contexts, type_)]
+            words, fields = (), ()  # the delay and the fields so far; the fields alone
+            for name, text in parts[1:]:
+                word, place = text.strip(), (name, category, type_)
+                if name == "delay":
+                    longer = [(*place, recent[-1]), (*place, recent[-1], said)]
+                else:
+                    longer = [(*place, words[-1:]), (*place, words)]
+                    longer.append((*place, words, recent[-1], said))
+                    fields = (*fields, word)
+                readings.append((name, [(name,), place, *longer], word))
+                words = (*words, word)
+            recent, said = (*recent, type_)[-self.order :], fields
+            events.append(readings)
+        return events
