@@ -18,7 +18,6 @@ from procutils.embedded import EmbeddedKurrentDB
 
 TLS = "the embedded server has no TLS"
 V2 = "appends to several streams (v2) come later"
-PERSISTENT = "persistent subscriptions come later"
 PROJECTIONS = "the management of projections comes later"
 FASTAPI = "it needs the module fastapi"
 TELEMETRY = "it needs the module opentelemetry"
@@ -33,23 +32,6 @@ LISTED = {
     "class RecordedEvent:": README,
     "client.multi_append_to_stream(": V2,
     "client.append_records(": V2,
-    "client.create_subscription_to_all(group_name=group_name1)": PERSISTENT,
-    "group_name=group_name1\n) as subscription:\n    ...": PERSISTENT,
-    "# Stop when 'event9' has been received.": PERSISTENT,
-    "class ExampleConsumer:": PERSISTENT,
-    "client.update_subscription_to_all(": PERSISTENT,
-    "client.create_subscription_to_stream(": PERSISTENT,
-    "# Stop when 'event6' has been received.": PERSISTENT,
-    "assert len(events) == 3\nassert events[0] == event4": PERSISTENT,
-    "client.update_subscription_to_stream(": PERSISTENT,
-    "client.replay_parked_events(\n    group_name=group_name1": PERSISTENT,
-    "client.replay_parked_events(\n    group_name=group_name2": PERSISTENT,
-    "client.get_subscription_info(\n    group_name=group_name1": PERSISTENT,
-    "client.get_subscription_info(\n    group_name=group_name2": PERSISTENT,
-    "client.list_subscriptions()": PERSISTENT,
-    "client.list_subscriptions_to_stream(": PERSISTENT,
-    "client.delete_subscription(\n    group_name=group_name1": PERSISTENT,
-    "client.delete_subscription(\n    group_name=group_name2": PERSISTENT,
     "client.create_projection(": PROJECTIONS,
     "client.get_projection_state(": PROJECTIONS,
     "client.update_projection(": PROJECTIONS,

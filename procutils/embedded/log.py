@@ -41,9 +41,10 @@ class Log:
         self._connection = schema.connect(path)
         self._readers: list[sqlite3.Connection] = []
         self._news = threading.Condition()
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._position = 0
         self._closed = False
-        with self._transaction() as transaction:
+        with self.transaction() as transaction:
             if transaction.position == 0:
                 # Position 0 is never used: to resume after it means from the beginning.
                 transaction.write("$$$log", [system_record(METADATA, {})])
@@ -59,7 +60,7 @@ class Log:
         expected: the stream's last revision, or NO_STREAM, ANY, EXISTS. Raises
         WrongExpectedVersion, StreamDeleted, BadMetadata, StoreFailed.
         """
-        with self._transaction() as transaction:
+        with self.transaction() as transaction:
             current = transaction.stream(stream)
             ids = [record.id for record in records]
             earlier = earlier_write(transaction.connection, current, expected, ids)
@@ -68,27 +69,24 @@ class Log:
             self._check(transaction, stream, expected)
             if not records:
                 return Written(current.head, transaction.position)
-            if current.deleted:
-                revived = transaction.metadata(stream) | {"$tb": current.head + 1}
-                transaction.write(f"$${stream}", [system_record(METADATA, revived)])
+            transaction.revive(stream)
             position = transaction.position + len(records)
             transaction.write(stream, records)
             return Written(current.head, position)
 
     def delete(self, stream: str, expected: int) -> Written:
         """Hide what the stream holds; it may be written again. Raises as ``append`` does."""
-        with self._transaction() as transaction:
+        with self.transaction() as transaction:
             current = transaction.stream(stream)
             if current.head < 0:  # whatever was expected, as KurrentDB does
                 raise WrongExpectedVersion(stream, expected, current.head)
             self._check(transaction, stream, expected)
-            hidden = system_record(METADATA, {"$tb": LAST_REVISION})
-            transaction.write(f"$${stream}", [hidden])
+            transaction.hide(stream)
             return Written(transaction.stream(stream).head, transaction.position)
 
     def tombstone(self, stream: str, expected: int) -> Written:
         """Close the stream for ever. Raises as ``append`` does."""
-        with self._transaction() as transaction:
+        with self.transaction() as transaction:
             self._check(transaction, stream, expected)
             transaction.tombstone(stream)
             return Written(LAST_REVISION, transaction.position)
@@ -97,6 +95,15 @@ class Log:
         """Sleep until the log is longer than ``position``, or no longer ``active`` (see wake)."""
         with self._news:
             self._news.wait_for(lambda: self._position > position or self._closed or not active())
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each append, in the writer's thread: it must not wait."""
+        with self._news:
+            self._listeners = (*self._listeners, listener)
+
+    def unlisten(self, listener: Callable[[], None]) -> None:
+        with self._news:
+            self._listeners = tuple(each for each in self._listeners if each != listener)
 
     def wake(self) -> None:
         """Let everyone who waits look again."""
@@ -122,16 +129,9 @@ class Log:
             else:
                 self._readers.append(connection)
 
-    def close(self) -> None:
-        with self._writing:
-            self._closed = True
-            self.wake()
-            while self._readers:
-                self._readers.pop().close()
-            self._connection.close()
-
     @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> Iterator[Transaction]:
+        """What is written in here is committed at its end, or nothing of it. Raises StoreFailed."""
         with self._writing:
             self._refuse_if_closed()
             try:
@@ -145,9 +145,20 @@ class Log:
             finally:
                 if self._connection.in_transaction:  # left by an exception
                     self._connection.execute("ROLLBACK")
-            with self._news:
-                self._position = transaction.position
-                self._news.notify_all()
+            if transaction.position > self._position:
+                with self._news:
+                    self._position = transaction.position
+                    self._news.notify_all()
+                for listener in self._listeners:
+                    listener()
+
+    def close(self) -> None:
+        with self._writing:
+            self._closed = True
+            self.wake()
+            while self._readers:
+                self._readers.pop().close()
+            self._connection.close()
 
     def _refuse_if_closed(self) -> None:
         # A call that was cancelled may still run for a moment after the server has stopped.

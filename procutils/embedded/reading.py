@@ -68,12 +68,18 @@ AND (s.max_age IS NULL OR r.created >= ? - s.max_age * 10000000)
 
 
 def read_stream(
-    log: Log, name: str, start: int, *, backwards: bool = False, resolve: bool = False
+    log: Log,
+    name: str,
+    start: int,
+    *,
+    backwards: bool = False,
+    resolve: bool = False,
+    at_most: int = PAGE_RECORDS,
 ) -> Iterator[Window]:
     """The stream from revision ``start`` on, that one included, up to where it ends now.
 
-    ``$tb``, ``$maxCount`` and ``$maxAge`` are honoured. Window ends are revisions. Raises
-    StreamNotFound and StreamDeleted.
+    ``$tb``, ``$maxCount`` and ``$maxAge`` are honoured. Window ends are revisions. at_most: records
+    in a window. Raises StreamNotFound and StreamDeleted.
     """
     with log.reading() as connection:
         stream = find_stream(connection, name)
@@ -88,10 +94,10 @@ def read_stream(
         f"{_SELECT} WHERE r.stream = ? AND r.revision BETWEEN ? AND ? AND r.created >= ?"
         f" ORDER BY r.revision {order}"
     )
-    oldest = _oldest(stream)
+    oldest, rows = _oldest(stream), min(at_most, PAGE_RECORDS)
     while low <= high:
         with log.reading() as connection:
-            page = _page(connection.execute(query, (stream.id, low, high, oldest)), PAGE_RECORDS)
+            page = _page(connection.execute(query, (stream.id, low, high, oldest)), rows)
             if not page:
                 return
             end = page[-1].revision

@@ -12,10 +12,27 @@ from pathlib import Path
 
 #: Marks a file as ours (PRAGMA application_id): "KLog" in ASCII.
 APPLICATION_ID = 0x4B4C6F67
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: The revision of a tombstone, and the ``$tb`` of a soft-deleted stream.
 LAST_REVISION = 2**63 - 1
+
+#: What version 2 added.
+MANAGED = """
+CREATE TABLE subscription (                       -- persistent subscriptions
+    source TEXT NOT NULL,                         -- a stream, or $all
+    name TEXT NOT NULL,                           -- the group of consumers
+    settings TEXT NOT NULL,                       -- JSON
+    start INTEGER NOT NULL,                       -- the first place that is its own
+    checkpoint INTEGER,                           -- the last place handled, with all before it
+    PRIMARY KEY (source, name)
+) STRICT;
+CREATE TABLE projection (
+    name TEXT PRIMARY KEY,
+    query TEXT NOT NULL,
+    settings TEXT NOT NULL                        -- JSON
+) STRICT;
+"""
 
 SCHEMA = f"""
 CREATE TABLE stream (
@@ -45,6 +62,7 @@ CREATE UNIQUE INDEX record_by_revision ON record (stream, revision);
 CREATE INDEX record_by_id ON record (stream, id) WHERE derived = 0;
 CREATE INDEX record_by_type ON record (type, position) WHERE derived = 0;
 CREATE INDEX record_by_category ON record (category, position) WHERE category IS NOT NULL;
+{MANAGED}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
@@ -76,7 +94,7 @@ class StoreFailed(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection for writing to an existing log, in autocommit mode.
+    """A connection for writing to an existing log, in autocommit mode. An older log is upgraded.
 
     Journal: WAL with synchronous=FULL. Each commit is on the disk (fsync of the WAL) before the
     append is answered, so neither kill -9 nor a power failure loses an acknowledged event. NORMAL
@@ -86,6 +104,9 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -16000")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+        upgrade = f"BEGIN IMMEDIATE;{MANAGED}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+        connection.executescript(upgrade)
     return connection
 
 

@@ -12,10 +12,12 @@ from types import FrameType
 from typing import Self
 
 import grpc
-from kurrentdbclient.protos.v1 import gossip_pb2_grpc, streams_pb2_grpc
+from kurrentdbclient.protos.v1 import gossip_pb2_grpc, persistent_pb2_grpc, streams_pb2_grpc
 
 from .gossip import Gossip
+from .groups import Groups
 from .log import Log
+from .persistent import PersistentSubscriptions
 from .streams import Streams
 from .unimplemented import Unimplemented
 from .workers import Workers
@@ -60,6 +62,7 @@ class EmbeddedKurrentDB:
         self._changing = threading.RLock()  # start and stop may come from any thread
         self._lock: int | None = None
         self._log: Log | None = None
+        self._groups: Groups | None = None
         self._server: grpc.Server | None = None
         self._workers: Workers | None = None
 
@@ -74,6 +77,7 @@ class EmbeddedKurrentDB:
                 self._lock = _lock(self.data)
                 try:
                     self._log = Log(self.data / LOG)
+                    self._groups = Groups(self._log)
                     self._server = self._serve(self._log)
                     _write_atomically(self.data / ENDPOINT, self.uri + "\n")
                 except BaseException:
@@ -89,6 +93,9 @@ class EmbeddedKurrentDB:
                 self._server = None
                 self._workers.shutdown()
                 (self.data / ENDPOINT).unlink(missing_ok=True)
+            if self._groups is not None:
+                self._groups.stop()
+                self._groups = None
             if self._log is not None:
                 self._log.close()
                 self._log = None
@@ -120,6 +127,9 @@ class EmbeddedKurrentDB:
                 "for any free one."
             ) from error
         streams_pb2_grpc.add_StreamsServicer_to_server(Streams(log), server)
+        persistent_pb2_grpc.add_PersistentSubscriptionsServicer_to_server(
+            PersistentSubscriptions(self._groups), server
+        )
         gossip_pb2_grpc.add_GossipServicer_to_server(Gossip(HOST, self.port), server)
         server.add_generic_rpc_handlers((Unimplemented(),))
         server.start()

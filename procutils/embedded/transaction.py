@@ -6,9 +6,9 @@ Nothing of it outlives the transaction, so a rollback undoes everything.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -36,9 +36,13 @@ class BadMetadata(Exception):
     """A ``$metadata`` record that cannot be honoured."""
 
 
+def random_id() -> bytes:
+    return uuid.uuid4().bytes
+
+
 def system_record(type: str, data: object) -> NewRecord:
     encoded = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return NewRecord(os.urandom(16), type, type != LINK, encoded, b"")
+    return NewRecord(random_id(), type, type != LINK, encoded, b"")
 
 
 class Transaction:
@@ -82,6 +86,17 @@ class Transaction:
         stream = self.stream(name)
         stream.head = LAST_REVISION - 1
         self._add(stream, system_record(TOMBSTONE, {}), None, derived=False)
+
+    def revive(self, name: str) -> None:
+        """Let a soft-deleted stream go on counting, what it held staying hidden."""
+        stream = self.stream(name)
+        if stream.deleted:
+            revived = self.metadata(name) | {"$tb": stream.head + 1}
+            self.write(f"$${name}", [system_record(METADATA, revived)])
+
+    def hide(self, name: str) -> None:
+        """Soft-delete a stream."""
+        self.write(f"$${name}", [system_record(METADATA, {"$tb": LAST_REVISION})])
 
     def metadata(self, name: str) -> dict:
         """The current metadata of a stream, {} if it has none."""

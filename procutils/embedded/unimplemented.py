@@ -8,9 +8,6 @@ from typing import NoReturn
 import grpc
 
 _SERVICES = {
-    "event_store.client.persistent_subscriptions.PersistentSubscriptions": (
-        "Persistent subscriptions are not part of this embedded server yet"
-    ),
     "event_store.client.projections.Projections": (
         "Projections are not managed by this embedded server; the links of $by_category, "
         "$by_event_type and $by_correlation_id are always written"
