@@ -1,0 +1,117 @@
+"""Attributes of event logs: what is a number, a truth value or text, alike for CSV and XES.
+
+CSV knows text only, and writers of XES often declare numbers as text. So the kind of an attribute
+is decided over the whole log, by the same rule for both: then a log gives the same cases whichever
+way it came, and again after it was written out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from procutils.logs_rows import ACTIVITY, CASE, TIME
+from procutils.records import TIMESTAMP
+
+_INT = re.compile(r"-?(0|[1-9]\d{0,14})")
+_FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+(e[+-]\d+)?|e[+-]\d+)")
+_BOOL = re.compile(r"true|false", re.IGNORECASE)
+
+#: Names of things, also where they consist of digits: not quantities, so never numbers.
+_LABEL = re.compile(
+    r"(?:case:)?(?:concept|org|lifecycle|identity):.*"
+    r"|(?:.*[^A-Za-z])?(?:id|ids|key|code|name|resource|user|employee|agent|role|group|nr|no|number)"
+    r"|.*[a-z](?:Id|ID|Key|Code|Name|Nr|No|Number)",
+)
+_PLAIN_LABEL = re.compile(r"(?:id|key|code|name|resource|user|employee|agent|role|group|number)")
+
+
+class Kinds:
+    """The kind of every attribute: ``number``, ``truth`` or ``text``, the last where they mix."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[str]] = {}
+        self._texts: set[str] = set()
+
+    def see(self, name: str, value: Any) -> None:
+        """Learn from one value."""
+        self._seen.setdefault(name, set()).add(_kind(value))
+        if isinstance(value, str):
+            self._texts.add(name)
+
+    def mended(self) -> list[str]:
+        """The names of attributes that came as text, and are numbers or truth values."""
+        return sorted(name for name in self._texts if self.kind(name) != "text")
+
+    def kind(self, name: str) -> str:
+        seen = self._seen[name]
+        return "text" if len(seen) > 1 or is_label(name) else next(iter(seen))
+
+    def convert(self, name: str, value: Any) -> Any:
+        """A value as its attribute's kind has it."""
+        kind = self.kind(name)
+        if kind == "text" or not isinstance(value, str):
+            return as_text(value) if kind == "text" else value
+        if kind == "truth":
+            return value.lower() == "true"
+        return int(value) if _INT.fullmatch(value) else float(value)
+
+
+def is_label(name: str) -> bool:
+    """Whether an attribute of this name names something, so that digits in it are no quantity."""
+    return bool(_LABEL.fullmatch(name) or _PLAIN_LABEL.fullmatch(name.lower().split(":")[-1]))
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "truth"
+    if isinstance(value, str):
+        if _BOOL.fullmatch(value):
+            return "truth"
+        if _INT.fullmatch(value):
+            return "number"
+        return "number" if _FLOAT.fullmatch(value) and math.isfinite(float(value)) else "text"
+    return _kind(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    """A single value as CSV and XES write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else str(value)
+
+
+def stored_name(name: str) -> str:
+    """An attribute's name in ``Event.data``: the store has a use of its own for ``timestamp``.
+
+    So has a log for three names; they are attributes only where other columns were chosen.
+    """
+    reserved = name.rstrip("_") == TIMESTAMP or name in (CASE, ACTIVITY, TIME)
+    return name + "_" if reserved else name
+
+
+def written_name(name: str) -> str:
+    """The name in ``Event.data`` as files have it, the reverse of :func:`stored_name`."""
+    if name.rstrip("_") == TIMESTAMP and name != TIMESTAMP:
+        return name[:-1]
+    return name + "_" if name in (CASE, ACTIVITY, TIME) else name
+
+
+def flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A field of an event as attributes, parts of it as ``name/part``; what is empty is none."""
+    if isinstance(value, dict):
+        for part, inner in value.items():
+            yield from flat(f"{name}/{part}", inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, start=1):
+            yield from flat(f"{name}/{number}", inner)
+    elif value is not None and value != "":
+        yield name, value
+
+
+def compact(data: Any) -> str:
+    """As JSON, in few characters."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
