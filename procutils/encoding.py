@@ -21,7 +21,8 @@ from typing import Any
 
 from procutils.cases import Case, Event
 from procutils.fields import meaningful_fields
-from procutils.words import Field, delay_word, words
+from procutils.words import delay_word, words
+from procutils.written import Field, Memory
 
 Part = tuple[str, str]
 """What it is (``type``, ``delay`` or a field's name), and its text; joined, they are the case's."""
@@ -68,17 +69,18 @@ class Encoding:
 
     def events(self, case: Case) -> list[list[Part]]:
         """The parts of each event, in the order in which they are written: type, delay, fields."""
-        seen: dict[str, Any] = {}
+        memory = Memory()
         encoded = []
         for i, event in enumerate(case.events):
             parts = [("type", self.name(event.type))]
             if i:
                 parts.append(("delay", " " + delay_word(case.events[i - 1].at, event.at)))
             for item in self.fields.get(event.type, ()):
-                parts.append((item.name, " " + item.text(event, seen)))
+                if text := item.written(event, memory):
+                    parts.append((item.name, " " + text))
             last, text = parts[-1]
             parts[-1] = (last, text + "\n")  # how a value ends belongs to it, not to the next type
-            seen.update({f"{event.type}.{name}": value for name, value in event.data.items()})
+            memory.add(event)
             encoded.append(parts)
         return encoded
 
@@ -109,7 +111,7 @@ class Encoding:
         try:
             stored = json.loads(path.read_text("utf-8"))
             fields = {
-                type_: [Field(f["name"], f["kind"], tuple(f["like"])) for f in listed]
+                type_: [Field(**{k: _tupled(v) for k, v in f.items()}) for f in listed]
                 for type_, listed in stored["fields"].items()
             }
             return cls(stored["names"], fields, stored["categories"])
@@ -136,3 +138,7 @@ def _distinct_names(types: Iterable[str]) -> dict[str, str]:
         number = f"{met[name]}/" if alike[name] > 1 else ""  # labels that differ in spelling only
         names[type_] = f"{name}/{number}" if begins or number else name
     return names
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import numpy as np
-
-from procutils.cases import Event
 
 #: A delay is one word, so that it costs one token: the first whose bound (seconds) is not exceeded.
 DELAYS = {"instantly": 5, "seconds": 60, "minute": 5 * 60, "minutes": 30 * 60, "hour": 2 * 3600}
@@ -93,37 +90,3 @@ def parse_date(value: Any) -> datetime | None:
 def is_number(value: Any) -> bool:
     """Whether it counts or measures something; truth values do not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-@dataclass(frozen=True)
-class Field:
-    """How one data field of one event type is written.
-
-    kind: ``category`` (its value in words), ``number`` (two significant digits), ``date`` (how far
-        from the event), or ``actor`` (``same`` or ``other`` than whoever acted before in the case).
-    like: the earlier fields of the case, as ``type.field``, that it is compared with. A number that
-        equals one of them is written as ``same``.
-    """
-
-    name: str
-    kind: str
-    like: tuple[str, ...] = ()
-
-    def text(self, event: Event, seen: dict[str, Any]) -> str:
-        """This field of ``event`` in words, whatever it holds: one line, never empty.
-
-        seen: the case's fields so far, by ``type.field``.
-        """
-        value = event.data.get(self.name)
-        earlier = [seen[name] for name in self.like if name in seen]
-        if value is None:
-            return "none"
-        if self.kind == "actor":
-            return ("same" if value in earlier else "other") if earlier else "someone"
-        if value in earlier:
-            return "same"
-        if self.kind == "date" and (due := parse_date(value)):
-            return delay_word(event.at, due)
-        if isinstance(value, list):
-            return words(", ".join(map(str, value)))
-        return magnitude(value) if is_number(value) else words(str(value))

@@ -17,8 +17,8 @@ from procutils.finance.events import (
 from procutils.finance.grammar import History, Step, When, payload
 from procutils.finance.process import Process
 
-MOST_FUNDINGS = 3
-MOST_STATUS_CHANGES = 4
+MOST_FUNDINGS = 2
+MOST_STATUS_CHANGES = 2
 
 
 def may_change(h: History) -> bool:

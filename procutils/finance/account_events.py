@@ -19,18 +19,12 @@ from procutils.finance.firm import log_uniform
 from procutils.finance.grammar import History, pick
 
 DAY = 10 * 3_600  # seconds of business hours
-MOST_REJECTED_DOCUMENTS = 3
+MOST_REJECTED_DOCUMENTS = 2
 #: Which documents an applicant may have to bring: one set of these is asked for.
 DOCUMENTS = {
     "individual": [["passport"], ["passport", "utility_bill"]],
-    "corporate": [
-        ["incorporation_cert", "passport"],
-        ["incorporation_cert", "passport", "utility_bill"],
-    ],
-    "institutional": [
-        ["incorporation_cert", "ownership_chart", "passport"],
-        ["incorporation_cert", "ownership_chart", "passport", "utility_bill"],
-    ],
+    "corporate": [["incorporation_cert", "passport", "utility_bill"]],
+    "institutional": [["incorporation_cert", "ownership_chart", "passport", "utility_bill"]],
 }
 #: The statuses that an account can take, and why it takes them.
 NEXT_STATUS = {
@@ -96,8 +90,8 @@ def document_received(h: History, rng: random.Random) -> tuple[AccountDocumentRe
     wanted = missing(h) or h.the(AccountKYCStarted).documents_required
     event = AccountDocumentReceived(
         application_id=h.key,
-        document_type=rng.choice(wanted),
-        document_status=pick(rng, {"verified": 0.65, "received": 0.22, "rejected": 0.13}),
+        document_type=wanted[0],
+        document_status=pick(rng, {"verified": 0.68, "received": 0.22, "rejected": 0.1}),
     )
     return event, at_work(rng, h.now, median=DAY / 2, least=60)
 

@@ -1,0 +1,61 @@
+"""Every occurrence of every event type in the training cases, with what came before and after."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from procutils.cases import END, Case, Event
+from procutils.words import delay_word
+from procutils.written import Memory
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """One event of a training case.
+
+    case: its number. memory: of the case before the event. previous, next: the event types around
+    it, "" before the first and END after the last. delay, next_delay: in words. later: all types
+    that come later in the case.
+    """
+
+    case: int
+    event: Event
+    memory: Memory
+    previous: str
+    next: str
+    delay: str
+    next_delay: str
+    later: frozenset[str]
+
+    def value(self, name: str) -> Any:
+        """A field of the event; None if it has none of this name."""
+        return self.event.data.get(name)
+
+
+def occurrences(cases: Sequence[Case]) -> dict[str, list[Occurrence]]:
+    """By event type, in the order of the cases."""
+    found: dict[str, list[Occurrence]] = defaultdict(list)
+    for number, case in enumerate(cases):
+        memory = Memory()
+        delays = ["", *(delay_word(a.at, b.at) for a, b in pairwise(case.events)), ""]
+        types = ("", *case.types, END)
+        for i, event in enumerate(case.events):
+            found[event.type].append(
+                Occurrence(
+                    number,
+                    event,
+                    deepcopy(memory),
+                    types[i],
+                    types[i + 2],
+                    delays[i],
+                    delays[i + 1],
+                    frozenset(case.types[i + 1 :]),
+                )
+            )
+            memory.add(event)
+    return found
