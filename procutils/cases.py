@@ -57,12 +57,17 @@ class EventScore:
     type: the event type, or END.
     parts: natural-log probabilities (nats, ≤ 0) of the event's parts given all that came before:
         ``"type"`` always; ``"delay"`` and one entry per data field if the model looks at them.
+    tails: for the same parts the natural-log probability of anything at most as probable as what
+        came (≤ 0, never below the entry in ``parts`` by more than rounding): 0 where nothing less
+        probable was possible, however many equally probable ways there were. {} if a model gives
+        none.
     greedy: whether this type is what the model would have said, taking the likeliest at every step.
     """
 
     type: str
     parts: dict[str, float]
     greedy: bool = False
+    tails: dict[str, float] = field(default_factory=dict)
 
     @property
     def surprisal(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from peft import PeftModel
@@ -17,6 +18,14 @@ from procutils.models import load_base, load_tokenizer
 from procutils.tokens import Tokens, text_ids, tokenise
 
 ADAPTER, ENCODING, ABOUT = "adapter", "encoding.json", "model.json"
+
+
+class TokenScore(NamedTuple):
+    """What the model thinks of one token: see :func:`_token_scores`."""
+
+    log_p: float
+    log_tail: float
+    greedy: bool
 
 
 class Predictor:
@@ -70,9 +79,9 @@ class Predictor:
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
         scores: list[list[EventScore]] = [[] for _ in tokens]
         for batch in self._batches(tokens):
-            log_p, greedy = self._forward([tokens[i].ids for i in batch])
-            for row, i in enumerate(batch):
-                scores[i] = _scores(cases[i], tokens[i], log_p[row], greedy[row])
+            rows = self._forward([tokens[i].ids for i in batch])
+            for i, of_case in zip(batch, rows, strict=True):
+                scores[i] = _scores(cases[i], tokens[i], of_case)
         return scores
 
     def next_events(self, events: Case | Sequence[Event], k: int = 5) -> list[tuple[str, float]]:
@@ -99,23 +108,21 @@ class Predictor:
         return [batch for batch in batches if batch]
 
     @torch.inference_mode()
-    def _forward(self, ids: list[list[int]]) -> tuple[list[list[float]], list[list[bool]]]:
-        """Per row and token: log p(token | tokens before it), and whether it was the likeliest.
+    def _forward(self, ids: list[list[int]]) -> list[list[TokenScore]]:
+        """Per row and token what the model thinks of it, given the tokens before it.
 
-        The first token of a row has nothing before it and gets 0 and True. Rows are padded on the
-        right, where causal attention never looks, so no mask is needed.
+        The first token of a row has nothing before it: it is certain. Rows are padded on the right,
+        where causal attention never looks, so no mask is needed.
         """
         width = max(map(len, ids))
         rows = torch.tensor([row + row[:1] * (width - len(row)) for row in ids])
         rows = rows.to(self.model.device)
         logits = self.model(input_ids=rows, use_cache=False).logits[:, :-1].float()
-        targets = rows[:, 1:, None]
-        log_p = logits.gather(2, targets)[..., 0] - logits.logsumexp(2)
-        greedy = logits.argmax(2) == targets[..., 0]
-        return (
-            [[0.0, *row] for row in log_p.tolist()],
-            [[True, *row] for row in greedy.tolist()],
-        )
+        found = (values.tolist() for values in _token_scores(logits, rows[:, 1:]))
+        return [
+            [TokenScore(0.0, 0.0, True), *map(TokenScore, *of_row)]
+            for of_row in zip(*found, strict=True)
+        ]
 
     @torch.inference_mode()
     def _continuations(self, prefix: list[int], ends: list[list[int]]) -> torch.Tensor:
@@ -155,16 +162,33 @@ def _placed(model: PreTrainedModel, hardware: Hardware | None) -> PreTrainedMode
     return model.to(device=hardware.device, dtype=hardware.dtype)
 
 
-def _scores(case: Case, tokens: Tokens, log_p: list[float], greedy: list[bool]) -> list[EventScore]:
+def _token_scores(
+    logits: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """log p of each target, log of the tail it lies in, and whether it was the likeliest.
+
+    logits: [rows, positions, vocabulary]; targets: [rows, positions]. The tail is the probability
+    of all tokens that are at most as probable as the target.
+    """
+    log_p = logits.log_softmax(2)
+    of_target = log_p.gather(2, targets[..., None])
+    tail = torch.where(log_p <= of_target, log_p, -torch.inf).logsumexp(2)
+    of_target = of_target[..., 0]
+    return of_target, tail.clamp(max=0.0), of_target >= log_p.amax(2)
+
+
+def _scores(case: Case, tokens: Tokens, of_tokens: list[TokenScore]) -> list[EventScore]:
     parts: list[dict[str, float]] = [{} for _ in range(len(case.events) + 1)]
+    tails: list[dict[str, float]] = [{} for _ in parts]
     said = [False] * len(parts)
     for span in tokens.spans:
-        is_type = span.part in ("type", END)
-        total = sum(log_p[span.start : span.stop])
-        parts[span.event]["type" if is_type else span.part] = total
-        if is_type:
-            said[span.event] = all(greedy[span.start : span.stop])
+        of_part = of_tokens[span.start : span.stop]
+        part = "type" if span.part == END else span.part
+        parts[span.event][part] = sum(token.log_p for token in of_part)
+        tails[span.event][part] = min(token.log_tail for token in of_part)
+        if part == "type":
+            said[span.event] = all(token.greedy for token in of_part)
     return [
-        EventScore(type_, of_event, spoken)
-        for type_, of_event, spoken in zip((*case.types, END), parts, said, strict=True)
+        EventScore(*of_event)
+        for of_event in zip((*case.types, END), parts, said, tails, strict=True)
     ]
