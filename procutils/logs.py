@@ -10,7 +10,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
-from collections.abc import Iterable, Iterator, Sized
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, TextIO
 from kurrentdbclient import KurrentDBClient
 from kurrentdbclient.exceptions import KurrentDBClientError
 
+from procutils.cases import Case
 from procutils.logs_csv import Columns, read_csv, write_csv
 from procutils.logs_rows import CASE_PREFIX, LogError, LogQuestion, Oddities, opened
 from procutils.logs_stage import Progress, StagedLog
@@ -26,7 +28,16 @@ from procutils.logs_times import Times
 from procutils.logs_xes import read_xes, write_xes
 from procutils.store import ALERTS, append_cases, read_cases
 
-__all__ = ["Columns", "LogError", "LogQuestion", "Report", "export_log", "import_log", "open_log"]
+__all__ = [
+    "Columns",
+    "LogError",
+    "LogQuestion",
+    "Report",
+    "export_log",
+    "import_log",
+    "open_log",
+    "write_log",
+]
 
 #: Events that may change places in the database's log, so that those of a case go together.
 BATCH = 50_000
@@ -175,22 +186,25 @@ def _report(
 
 
 def export_log(client: KurrentDBClient, category: str, file: Path) -> tuple[int, int, list[str]]:
-    """Write a category as ``.csv`` or ``.xes``, either with ``.gz``: cases, events, what was odd.
+    """Write a category as :func:`write_log` does: how many cases and events, and what was odd.
 
-    Times are written in UTC. Parts of nested fields become attributes, ``name/part``. The file
-    appears when it is complete. Raises LogError for another ending, a file that exists, a category
-    without cases.
+    Raises LogError also for a category without cases.
     """
-    name = file.name.removesuffix(".gz")
-    writers = {".csv": write_csv, ".xes": write_xes}
-    write = writers.get(Path(name).suffix.lower())
-    if write is None:
-        raise LogError(f"{file} must end in .csv, .xes, .csv.gz or .xes.gz")
-    if file.exists():
-        raise LogError(f"{file} exists already: remove it first, or take another name")
+    _writer(file)  # raises before all of the category is read
     cases = read_cases(client, category)
     if not cases:
         raise LogError(f"the database has no cases of a category {category!r}")
+    return len(cases), sum(len(case.events) for case in cases), write_log(cases, file)
+
+
+def write_log(cases: list[Case], file: Path) -> list[str]:
+    """Write cases as ``.csv`` or ``.xes``, either with ``.gz``; what was odd, in sentences.
+
+    Times are written in UTC. Parts of nested fields become attributes, ``name/part``; metadata is
+    left out. The file appears when it is complete. Raises LogError for another ending and for a
+    file that exists or cannot be written.
+    """
+    write = _writer(file)
     varying = {
         name
         for case in cases
@@ -200,8 +214,17 @@ def export_log(client: KurrentDBClient, category: str, file: Path) -> tuple[int,
     }
     with _complete(file) as text:
         odd = write(cases, varying, text)
-    notes = [f"{count:,} × {what}" for what, count in odd.items()]
-    return len(cases), sum(len(case.events) for case in cases), notes
+    return [f"{count:,} × {what}" for what, count in odd.items()]
+
+
+def _writer(file: Path) -> Callable[[list[Case], set[str], TextIO], Counter[str]]:
+    suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
+    write = {".csv": write_csv, ".xes": write_xes}.get(suffix)
+    if write is None:
+        raise LogError(f"{file} must end in .csv, .xes, .csv.gz or .xes.gz")
+    if file.exists():
+        raise LogError(f"{file} exists already: remove it first, or take another name")
+    return write
 
 
 @contextmanager
