@@ -17,7 +17,6 @@ from kurrentdbclient import KurrentDBClient
 from procutils.embedded import EmbeddedKurrentDB
 
 TLS = "the embedded server has no TLS"
-V2 = "appends to several streams (v2) come later"
 PROJECTIONS = "the management of projections comes later"
 FASTAPI = "it needs the module fastapi"
 TELEMETRY = "it needs the module opentelemetry"
@@ -30,8 +29,6 @@ PATIENCE = 30
 LISTED = {
     "ssl.get_server_certificate(": TLS,
     "class RecordedEvent:": README,
-    "client.multi_append_to_stream(": V2,
-    "client.append_records(": V2,
     "client.create_projection(": PROJECTIONS,
     "client.get_projection_state(": PROJECTIONS,
     "client.update_projection(": PROJECTIONS,

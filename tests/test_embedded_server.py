@@ -302,8 +302,6 @@ def test_what_comes_later_says_so_in_a_sentence(tmp_path: Path):
     with EmbeddedKurrentDB(tmp_path) as server, KurrentDBClient(server.uri) as client:
         with pytest.raises(KurrentDBClientError, match="Projections are not managed"):
             client.create_projection(name="count", query="fromAll()")
-        with pytest.raises(KurrentDBClientError, match="several streams at once"):
-            client.multi_append_to_stream(events=[])
         with (
             grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
             pytest.raises(grpc.RpcError) as refusal,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import schema
-from .expected import EXISTS, WrongExpectedVersion, check_version, earlier_write
+from .expected import WrongExpectedVersion, earlier_write
 from .schema import LAST_REVISION
 from .transaction import METADATA, NewRecord, Transaction, system_record
 
@@ -66,7 +66,7 @@ class Log:
             earlier = earlier_write(transaction.connection, current, expected, ids)
             if earlier is not None:
                 return Written(*earlier)
-            self._check(transaction, stream, expected)
+            transaction.check(stream, expected)
             if not records:
                 return Written(current.head, transaction.position)
             transaction.revive(stream)
@@ -80,14 +80,14 @@ class Log:
             current = transaction.stream(stream)
             if current.head < 0:  # whatever was expected, as KurrentDB does
                 raise WrongExpectedVersion(stream, expected, current.head)
-            self._check(transaction, stream, expected)
+            transaction.check(stream, expected)
             transaction.hide(stream)
             return Written(transaction.stream(stream).head, transaction.position)
 
     def tombstone(self, stream: str, expected: int) -> Written:
         """Close the stream for ever. Raises as ``append`` does."""
         with self.transaction() as transaction:
-            self._check(transaction, stream, expected)
+            transaction.check(stream, expected)
             transaction.tombstone(stream)
             return Written(LAST_REVISION, transaction.position)
 
@@ -164,9 +164,3 @@ class Log:
         # A call that was cancelled may still run for a moment after the server has stopped.
         if self._closed:
             raise schema.StoreFailed(self.path, "its server has stopped")
-
-    @staticmethod
-    def _check(transaction: Transaction, stream: str, expected: int) -> None:
-        # Metadata alone makes a stream "exist"; nothing else asks for it.
-        has_metadata = expected == EXISTS and transaction.stream(f"$${stream}").head >= 0
-        check_version(transaction.stream(stream), expected, has_metadata=has_metadata)

@@ -90,6 +90,11 @@ def stream_name(identifier: shared_pb2.StreamIdentifier) -> str:
         name = identifier.stream_name.decode("utf8")
     except UnicodeDecodeError as error:
         raise BadRequest(f"The stream name {identifier.stream_name!r} is not UTF-8.") from error
+    return checked_name(name)
+
+
+def checked_name(name: str) -> str:
+    """Raises BadRequest."""
     if not name or name in (ALL, "$$"):
         raise BadRequest(f"{name!r} is not the name of a stream.")
     return name

@@ -14,9 +14,9 @@ from .delivery import Consumer, Sent
 from .expected import find_stream
 from .group import Group
 from .groups import Groups
-from .messages import ALL, REFUSALS, BadRequest, event_id, fill_event, refuse, stream_name
+from .messages import REFUSALS, BadRequest, event_id, fill_event, refuse
 from .refusals import SubscriptionNotFound
-from .settings import read_settings
+from .settings import read_settings, source_of
 
 ReadReq, ReadResp = persistent_pb2.ReadReq, persistent_pb2.ReadResp
 
@@ -64,7 +64,7 @@ class PersistentSubscriptions(persistent_pb2_grpc.PersistentSubscriptionsService
         with _refusing(context):
             source = None
             if options.WhichOneof("list_option") == "list_for_stream":
-                source = _source(options.list_for_stream, "stream")
+                source = source_of(options.list_for_stream)
             groups = self.groups.all(source)
             if source is not None and not groups:
                 raise SubscriptionNotFound(source, "*")
@@ -119,19 +119,7 @@ class PersistentSubscriptions(persistent_pb2_grpc.PersistentSubscriptionsService
 
     def _find(self, options: Any) -> Group:
         """Raises SubscriptionNotFound, BadRequest."""
-        field = "stream" if "stream" in options.DESCRIPTOR.fields_by_name else "stream_identifier"
-        return self.groups.find(_source(options, field), _group_name(options))
-
-
-def _source(options: Any, field: str) -> str:
-    """field: what names the stream, where it is not ``$all``."""
-    which = options.WhichOneof("stream_option")
-    if which == "all":
-        return ALL
-    if which is None:
-        raise BadRequest("The request names neither a stream nor $all.")
-    named = getattr(options, field)
-    return stream_name(getattr(named, "stream_identifier", named))
+        return self.groups.find(source_of(options), _group_name(options))
 
 
 def _group_name(options: Any) -> str:

@@ -13,7 +13,10 @@ from typing import Self
 
 import grpc
 from kurrentdbclient.protos.v1 import gossip_pb2_grpc, persistent_pb2_grpc, streams_pb2_grpc
+from kurrentdbclient.protos.v2.streams import streams_pb2_grpc as streams_v2_pb2_grpc
 
+from .appends_v2 import StreamsV2
+from .features import ServerFeatures
 from .gossip import Gossip
 from .groups import Groups
 from .log import Log
@@ -127,11 +130,12 @@ class EmbeddedKurrentDB:
                 "for any free one."
             ) from error
         streams_pb2_grpc.add_StreamsServicer_to_server(Streams(log), server)
+        streams_v2_pb2_grpc.add_StreamsServiceServicer_to_server(StreamsV2(log), server)
         persistent_pb2_grpc.add_PersistentSubscriptionsServicer_to_server(
             PersistentSubscriptions(self._groups), server
         )
         gossip_pb2_grpc.add_GossipServicer_to_server(Gossip(HOST, self.port), server)
-        server.add_generic_rpc_handlers((Unimplemented(),))
+        server.add_generic_rpc_handlers((ServerFeatures(), Unimplemented()))
         server.start()
         return server
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 from .filters import Everything, Filter, make_filter
 from .messages import ALL, BadRequest, stream_name
 from .refusals import BadSettings
+from .schema import LAST_REVISION
 
 #: A tick of the protocol's older fields is 100 ns.
 _TICKS_PER_MS = 10_000
@@ -90,10 +91,9 @@ def read_settings(options: Any, kept: Settings | None = None) -> tuple[str, Sett
 
     kept: on update, what was there; its filter stays. Raises BadRequest, BadFilter, BadSettings.
     """
-    source, start = _source(options)
     told = options.settings
     settings = Settings(
-        start=start,
+        start=_start(options),
         resolve_links=told.resolve_links,
         extra_statistics=told.extra_statistics,
         max_retry_count=told.max_retry_count,
@@ -109,19 +109,33 @@ def read_settings(options: Any, kept: Settings | None = None) -> tuple[str, Sett
         filter=kept.filter if kept else _filter(options),
     )
     _ = settings.wanted  # a bad filter is refused now, not when the first event comes
-    return source, settings
+    return source_of(options), settings
 
 
-def _source(options: Any) -> tuple[str, int]:
-    where = options.WhichOneof("stream_option")
-    if where == "stream":
-        place = options.stream.WhichOneof("revision_option")
-        start = {"start": START, "end": END}.get(place, options.stream.revision)
-        return stream_name(options.stream.stream_identifier), start
-    if where == "all":
-        place = options.all.WhichOneof("all_option")
-        return ALL, {"start": START, "end": END}.get(place, options.all.position.commit_position)
-    raise BadRequest("The request names neither a stream nor $all.")
+def source_of(options: Any) -> str:
+    """The stream that a request names, or ``$all``. Raises BadRequest."""
+    which = options.WhichOneof("stream_option")
+    if which == "all":
+        return ALL
+    # Clients differ: the one for Node names the stream where it stood before there was ``$all``.
+    named = getattr(options, which or "stream_identifier", None)
+    if named is None:
+        raise BadRequest("The request names neither a stream nor $all.")
+    return stream_name(getattr(named, "stream_identifier", named))
+
+
+def _start(options: Any) -> int:
+    match options.WhichOneof("stream_option"):
+        case "stream":
+            place = options.stream.WhichOneof("revision_option")
+            number = options.stream.revision
+        case "all":
+            place = options.all.WhichOneof("all_option")
+            number = options.all.position.commit_position
+        case _:
+            place, number = "revision", options.settings.revision
+    # An unsigned -1 stands for the end, too.
+    return {"start": START, "end": END}.get(place, number if number <= LAST_REVISION else END)
 
 
 def _filter(options: Any) -> dict[str, Any] | None:
@@ -149,4 +163,5 @@ def _milliseconds(told: Any, name: str) -> int:
 
 def _strategy(told: Any) -> str:
     named = getattr(told, "consumer_strategy", "")
-    return named or STRATEGIES[told.named_consumer_strategy]
+    known = dict(enumerate(STRATEGIES))
+    return named or known.get(told.named_consumer_strategy, str(told.named_consumer_strategy))

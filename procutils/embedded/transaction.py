@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .expected import Stream, find_stream
+from .expected import EXISTS, Stream, check_version, find_stream
 from .schema import LAST_REVISION
 
 LINK, METADATA, TOMBSTONE = "$>", "$metadata", "$streamDeleted"
@@ -67,6 +67,12 @@ class Transaction:
                 stream.max_count = 1  # only the newest metadata counts, as in KurrentDB
             self._streams[name] = stream
         return stream
+
+    def check(self, name: str, expected: int) -> None:
+        """Raise WrongExpectedVersion or StreamDeleted unless the stream is as expected."""
+        # Metadata alone makes a stream "exist"; nothing else asks for it.
+        has_metadata = expected == EXISTS and self.stream(f"$${name}").head >= 0
+        check_version(self.stream(name), expected, has_metadata=has_metadata)
 
     def write(self, name: str, records: Iterable[NewRecord]) -> None:
         """Append to the stream and to the streams that link to it. Raises BadMetadata."""

@@ -12,9 +12,6 @@ _SERVICES = {
         "Projections are not managed by this embedded server; the links of $by_category, "
         "$by_event_type and $by_correlation_id are always written"
     ),
-    "kurrentdb.protocol.v2.streams.StreamsService": (
-        "Appends to several streams at once (v2) are not part of this embedded server yet"
-    ),
 }
 
 
