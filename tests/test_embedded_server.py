@@ -298,17 +298,31 @@ def test_the_asyncio_client_works_alike(tmp_path: Path):
         assert asyncio.run(use(server.uri)) == [0, 1, 2]
 
 
-def test_what_comes_later_says_so_in_a_sentence(tmp_path: Path):
-    with EmbeddedKurrentDB(tmp_path) as server, KurrentDBClient(server.uri) as client:
-        with pytest.raises(KurrentDBClientError, match="Projections are not managed"):
-            client.create_projection(name="count", query="fromAll()")
-        with (
-            grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-            pytest.raises(grpc.RpcError) as refusal,
-        ):
-            channel.unary_unary("/some.Service/Method")(b"")
+def test_an_unknown_method_is_refused_with_a_sentence(tmp_path: Path):
+    with (
+        EmbeddedKurrentDB(tmp_path) as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+        pytest.raises(grpc.RpcError) as refusal,
+    ):
+        channel.unary_unary("/some.Service/Method")(b"")
     assert refusal.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "no method some.Service/Method" in refusal.value.details()
+
+
+def test_a_log_of_the_first_version_is_upgraded(tmp_path: Path):
+    with EmbeddedKurrentDB(tmp_path) as server, KurrentDBClient(server.uri) as client:
+        written = append(client, "a-1", 3)
+    connection = sqlite3.connect(tmp_path / "log.sqlite3")
+    connection.executescript(
+        "DROP TABLE subscription; DROP TABLE projection; PRAGMA user_version = 1;"
+    )
+    connection.close()
+    for _ in range(2):
+        with EmbeddedKurrentDB(tmp_path) as server, KurrentDBClient(server.uri) as client:
+            assert [event.id for event in client.get_stream("a-1")] == [e.id for e in written]
+            if not client.list_subscriptions():
+                client.create_subscription_to_stream("g", "a-1")
+            assert client.get_subscription_info("g", "a-1").event_source == "a-1"
 
 
 def test_the_interpreter_ends_with_a_forgotten_server_and_subscription(tmp_path: Path):

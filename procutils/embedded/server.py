@@ -12,7 +12,12 @@ from types import FrameType
 from typing import Self
 
 import grpc
-from kurrentdbclient.protos.v1 import gossip_pb2_grpc, persistent_pb2_grpc, streams_pb2_grpc
+from kurrentdbclient.protos.v1 import (
+    gossip_pb2_grpc,
+    persistent_pb2_grpc,
+    projections_pb2_grpc,
+    streams_pb2_grpc,
+)
 from kurrentdbclient.protos.v2.streams import streams_pb2_grpc as streams_v2_pb2_grpc
 
 from .appends_v2 import StreamsV2
@@ -21,6 +26,7 @@ from .gossip import Gossip
 from .groups import Groups
 from .log import Log
 from .persistent import PersistentSubscriptions
+from .projections import Projections
 from .streams import Streams
 from .unimplemented import Unimplemented
 from .workers import Workers
@@ -134,6 +140,7 @@ class EmbeddedKurrentDB:
         persistent_pb2_grpc.add_PersistentSubscriptionsServicer_to_server(
             PersistentSubscriptions(self._groups), server
         )
+        projections_pb2_grpc.add_ProjectionsServicer_to_server(Projections(log), server)
         gossip_pb2_grpc.add_GossipServicer_to_server(Gossip(HOST, self.port), server)
         server.add_generic_rpc_handlers((ServerFeatures(), Unimplemented()))
         server.start()

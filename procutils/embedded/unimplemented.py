@@ -7,23 +7,18 @@ from typing import NoReturn
 
 import grpc
 
-_SERVICES = {
-    "event_store.client.projections.Projections": (
-        "Projections are not managed by this embedded server; the links of $by_category, "
-        "$by_event_type and $by_correlation_id are always written"
-    ),
-}
-
 
 class Unimplemented(grpc.GenericRpcHandler):
     """Answers every call that no other handler knows."""
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        service, _, method = details.method.strip("/").rpartition("/")
-        reason = _SERVICES.get(service, f"This embedded server has no method {service}/{method}")
+        method = details.method.strip("/")
 
         def answer(requests: Iterator[bytes], context: grpc.ServicerContext) -> NoReturn:
-            text = f"{reason}. A real KurrentDB server has it: set KURRENTDB_URI to use one."
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+            context.abort(
+                grpc.StatusCode.UNIMPLEMENTED,
+                f"This embedded server has no method {method}. A real KurrentDB server may have "
+                "it: set KURRENTDB_URI to use one.",
+            )
 
         return grpc.stream_stream_rpc_method_handler(answer)
