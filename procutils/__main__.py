@@ -47,8 +47,7 @@ def _kurrentdb(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from kurrentdbclient.exceptions import KurrentDBClientError
-
+    from procutils.embedded import StoreInUse, StoreUnreadable
     from procutils.logs import Columns, LogError, LogQuestion, import_log, open_log
     from procutils.store import StoreError, connect
 
@@ -74,10 +73,10 @@ def _import(arguments: argparse.Namespace) -> int:
                     f"{written:,} events written to {database}, category {report.category}; "
                     f"{report.events - written:,} were there already."
                 )
-    except (LogQuestion, ValueError) as error:
-        print(f"{error}\nNothing was written.", file=sys.stderr)
-        return 2
-    except (LogError, StoreError, KurrentDBClientError) as error:
+    except (LogError, ValueError) as error:
+        print(f"{error}. Nothing was written", file=sys.stderr)
+        return 2 if isinstance(error, LogQuestion | ValueError) else 1
+    except (StoreError, StoreInUse, StoreUnreadable, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -89,15 +88,23 @@ def _import(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from kurrentdbclient.exceptions import KurrentDBClientError
 
-    from procutils.logs import LogError, export_log
+    from procutils.embedded import StoreInUse, StoreUnreadable
+    from procutils.logs_export import export_log
+    from procutils.logs_rows import LogError
     from procutils.store import StoreError, connect
 
     try:
         with connect(_kurrentdb_folder(arguments)) as database:
             cases, events, notes = export_log(database.client, arguments.category, arguments.file)
-    except (LogError, StoreError, KurrentDBClientError) as error:
+    except (LogError, StoreError, StoreInUse, StoreUnreadable, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KurrentDBClientError as error:
+        print(f"KurrentDB: {error!r}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing was written.", file=sys.stderr)
+        return 130
     print(f"{cases:,} cases, {events:,} events written to {arguments.file}")
     for note in notes:
         print(f"- {note}")

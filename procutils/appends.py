@@ -167,5 +167,5 @@ def _conflict(case: Case, revision: int, found: str) -> str:
     return (
         f"stream {case.id} cannot take the {event.type} of {event.at} as its event {revision}; it "
         f"has: {found}. It was written by something else, or with other parameters: use another "
-        "database, or begin the run anew (--fresh)"
+        "database or category, or begin the run anew (--fresh)"
     )

@@ -1,42 +1,36 @@
-"""Event logs in and out of KurrentDB: a CSV or XES file is a category, a case of it a stream.
+"""Event logs into KurrentDB: a CSV or XES file becomes a category, a case of it a stream.
 
 What a log says of an event is kept under its own name in the event's data: resource, lifecycle,
 amounts. What it says of a case stands in the data of the case's first event, its name after
-``case:``, as in the CSV files of process mining. Metadata of events is not exported.
+``case:``, as in the CSV files of process mining.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sized
+import sqlite3
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from kurrentdbclient import KurrentDBClient
 from kurrentdbclient.exceptions import KurrentDBClientError
 
-from procutils.cases import Case
-from procutils.logs_csv import Columns, read_csv, write_csv
-from procutils.logs_rows import CASE_PREFIX, LogError, LogQuestion, Oddities, opened
+from procutils.logs_csv import Columns, read_csv
+from procutils.logs_rows import LogError, LogQuestion, Oddities, opened
 from procutils.logs_stage import Progress, StagedLog
 from procutils.logs_times import Times
-from procutils.logs_xes import read_xes, write_xes
-from procutils.store import ALERTS, append_cases, read_cases
+from procutils.logs_xes import read_xes
+from procutils.store import ALERTS, StoreError, append_cases
 
 __all__ = [
     "Columns",
     "LogError",
     "LogQuestion",
     "Report",
-    "export_log",
     "import_log",
     "open_log",
-    "write_log",
 ]
 
 #: Events that may change places in the database's log, so that those of a case go together.
@@ -108,6 +102,10 @@ def open_log(
         try:
             log.add(progress(rows, "reading"), lifecycle)
             order = log.settle(progress)
+        except sqlite3.Error as error:
+            raise LogError(
+                f"no room to sort {file}: {error}. Let TMPDIR name a folder that has some"
+            ) from error
         except LogError as error:
             raise type(error)(
                 str(error) if str(file) in str(error) else f"{file}: {error}"
@@ -119,7 +117,7 @@ def import_log(client: KurrentDBClient, log: StagedLog, progress: Progress = _qu
     """Append the events of an open log that are not stored yet; how many that were.
 
     A second import writes nothing. Raises StoreError, before anything is written, if a stream of
-    the same name holds something else; LogError, saying what was written, if the server gives up.
+    the same name holds something else; also if the server gives up, and says what was written.
     """
     taken = 0
 
@@ -131,12 +129,18 @@ def import_log(client: KurrentDBClient, log: StagedLog, progress: Progress = _qu
 
     try:
         return append_cases(client, log, counted, BATCH)
-    except KurrentDBClientError as error:
-        raise LogError(
-            f"KurrentDB gave up: {type(error).__name__}: {error}. Of {log.events:,} events, "
-            f"{f'at most {taken:,} more than before' if taken else 'none'} were written; the same "
-            "command goes on from there, and writes nothing twice"
+    except (KurrentDBClientError, StoreError) as error:
+        said = str(error) if isinstance(error, StoreError) else f"KurrentDB: {error!r}"
+        raise StoreError(
+            f"{said}. {_written_at_most(taken, log)}" if taken else f"{said}. Nothing was written"
         ) from error
+
+
+def _written_at_most(taken: int, log: StagedLog) -> str:
+    return (
+        f"Of the {log.events:,} events, at most {taken:,} more than before were written; the same "
+        "command goes on from there, and writes nothing twice"
+    )
 
 
 def _check_category(category: str) -> None:
@@ -183,67 +187,3 @@ def _report(
         f"{log.first:%Y-%m-%d} to {log.last:%Y-%m-%d}",
         notes,
     )
-
-
-def export_log(client: KurrentDBClient, category: str, file: Path) -> tuple[int, int, list[str]]:
-    """Write a category as :func:`write_log` does: how many cases and events, and what was odd.
-
-    Raises LogError also for a category without cases.
-    """
-    _writer(file)  # raises before all of the category is read
-    cases = read_cases(client, category)
-    if not cases:
-        raise LogError(f"the database has no cases of a category {category!r}")
-    return len(cases), sum(len(case.events) for case in cases), write_log(cases, file)
-
-
-def write_log(cases: list[Case], file: Path) -> list[str]:
-    """Write cases as ``.csv`` or ``.xes``, either with ``.gz``; what was odd, in sentences.
-
-    Times are written in UTC. Parts of nested fields become attributes, ``name/part``; metadata is
-    left out. The file appears when it is complete. Raises LogError for another ending and for a
-    file that exists or cannot be written.
-    """
-    write = _writer(file)
-    varying = {
-        name
-        for case in cases
-        for event in case.events[1:]
-        for name in event.data
-        if name.startswith(CASE_PREFIX)
-    }
-    with _complete(file) as text:
-        odd = write(cases, varying, text)
-    return [f"{count:,} × {what}" for what, count in odd.items()]
-
-
-def _writer(file: Path) -> Callable[[list[Case], set[str], TextIO], Counter[str]]:
-    suffix = Path(file.name.removesuffix(".gz")).suffix.lower()
-    write = {".csv": write_csv, ".xes": write_xes}.get(suffix)
-    if write is None:
-        raise LogError(f"{file} must end in .csv, .xes, .csv.gz or .xes.gz")
-    if file.exists():
-        raise LogError(f"{file} exists already: remove it first, or take another name")
-    return write
-
-
-@contextmanager
-def _complete(file: Path) -> Iterator[TextIO]:
-    """A text file that takes its name once it is complete, gzipped if it ends in ``.gz``."""
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as raw:
-            if file.suffix == ".gz":  # without name and time in it: equal logs give equal files
-                with (
-                    gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed,
-                    io.TextIOWrapper(packed, "utf-8", newline="") as text,
-                ):
-                    yield text
-            else:
-                with io.TextIOWrapper(raw, "utf-8", newline="") as text:
-                    yield text
-        draft.replace(file)
-    except OSError as error:
-        raise LogError(f"{file} cannot be written: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -28,8 +28,8 @@ from procutils.logs_values import as_text, flat, written_name
 
 DELIMITERS = ",;\t|"
 
-#: What the columns are called, in lower case and without other signs, the surest names first.
-#: Several names of one line in the same file are a question.
+#: What columns are called besides their names in XES, in lower case and without other signs, the
+#: surest names first. Several names of one line in the same file are a question.
 NAMES = {
     "case": (
         "caseconceptname",
@@ -77,7 +77,11 @@ def read_csv(file: Path, columns: Columns, oddities: Oddities) -> tuple[str, Ite
         sample = codecs.getincrementaldecoder(encoding)("replace").decode(start)
     except LookupError:
         raise LogQuestion(f"there is no encoding {encoding!r}: give one such as cp1252") from None
-    delimiter = columns.delimiter or _delimiter(file, sample)
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(columns.delimiter or "", columns.delimiter)
+    if delimiter is None:
+        delimiter = _delimiter(file, sample)
+    elif len(delimiter) != 1 or delimiter in '"\r\n':
+        raise LogQuestion(f"--delimiter is one sign, or tab, not {delimiter!r}")
     header = next(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter), [])
     names = _names(header, oddities)
     chosen = {
@@ -124,7 +128,7 @@ def _names(header: list[str], oddities: Oddities) -> list[str]:
     """The columns' names, all different and none empty."""
     names: list[str] = []
     for number, name in enumerate(header, start=1):
-        if not name.strip():
+        if not name:
             oddities.add("column without a name: called by its number", 1)
             name = f"column {number}"
         if name in names:
@@ -140,6 +144,9 @@ def _column(file: Path, role: str, names: list[str], given: str | None) -> int:
         if given not in names:
             raise LogQuestion(f"{file} has no column {given!r}; its columns: {', '.join(names)}")
         return names.index(given)
+    standard = {"case": CASE, "activity": ACTIVITY, "time": TIME}[role]
+    if standard in names:
+        return names.index(standard)
     plain = [re.sub(r"[\W_]", "", name.lower()) for name in names]
     for tier in NAMES[role]:
         known = tier.split()

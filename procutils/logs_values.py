@@ -13,20 +13,31 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from procutils.logs_rows import ACTIVITY, CASE, TIME
+from procutils.logs_rows import ACTIVITY, CASE, CASE_PREFIX, TIME
 from procutils.records import TIMESTAMP
 
-_INT = re.compile(r"-?(0|[1-9]\d{0,14})")
-_FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+(e[+-]\d+)?|e[+-]\d+)")
-_BOOL = re.compile(r"true|false", re.IGNORECASE)
+_WHOLE = re.compile(r"-?(0|[1-9]\d{0,14})")
+_POINT = re.compile(r"-?(0|[1-9]\d*)(\.\d+(e[+-]\d+)?|e[+-]\d+)")
+_COMMA = re.compile(r"-?(0|[1-9]\d*),(\d+)")
+_TRUTH = re.compile(r"true|false", re.IGNORECASE)
 
-#: Names of things, also where they consist of digits: not quantities, so never numbers.
-_LABEL = re.compile(
-    r"(?:case:)?(?:concept|org|lifecycle|identity):.*"
-    r"|(?:.*[^A-Za-z])?(?:id|ids|key|code|name|resource|user|employee|agent|role|group|nr|no|number)"
-    r"|.*[a-z](?:Id|ID|Key|Code|Name|Nr|No|Number)",
-)
-_PLAIN_LABEL = re.compile(r"(?:id|key|code|name|resource|user|employee|agent|role|group|number)")
+#: What a text looks like → the kind of an attribute that has such texts only. A number with three
+#: digits after its comma may be in thousands: it takes another number to tell.
+_LOOKS = {
+    "truth": [{"truth"}],
+    "number": [{"whole", "point"}, {"whole", "comma"}, {"whole", "comma", "comma or thousands"}],
+}
+
+#: Extensions of XES, and last words of names, that name something: digits there are no quantity.
+_LABEL_PREFIXES = ("concept:", "org:", "lifecycle:", "identity:")
+_LABELS = {"id", "ids", "key", "code", "name", "nr", "no", "number"} | {
+    "resource",
+    "user",
+    "employee",
+    "agent",
+    "role",
+    "group",
+}
 
 
 class Kinds:
@@ -38,7 +49,7 @@ class Kinds:
 
     def see(self, name: str, value: Any) -> None:
         """Learn from one value."""
-        self._seen.setdefault(name, set()).add(_kind(value))
+        self._seen.setdefault(name, set()).add(_look(value))
         if isinstance(value, str):
             self._texts.add(name)
 
@@ -48,7 +59,13 @@ class Kinds:
 
     def kind(self, name: str) -> str:
         seen = self._seen[name]
-        return "text" if len(seen) > 1 or is_label(name) else next(iter(seen))
+        if (
+            is_label(name)
+            or seen == {"comma or thousands"}
+            or seen == {"whole", "comma or thousands"}
+        ):
+            return "text"
+        return next((k for k, looks in _LOOKS.items() if any(map(seen.issubset, looks))), "text")
 
     def convert(self, name: str, value: Any) -> Any:
         """A value as its attribute's kind has it."""
@@ -57,24 +74,27 @@ class Kinds:
             return as_text(value) if kind == "text" else value
         if kind == "truth":
             return value.lower() == "true"
-        return int(value) if _INT.fullmatch(value) else float(value)
+        return int(value) if _WHOLE.fullmatch(value) else float(value.replace(",", "."))
 
 
 def is_label(name: str) -> bool:
     """Whether an attribute of this name names something, so that digits in it are no quantity."""
-    return bool(_LABEL.fullmatch(name) or _PLAIN_LABEL.fullmatch(name.lower().split(":")[-1]))
+    name = name.removeprefix(CASE_PREFIX)
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)
+    return name.startswith(_LABEL_PREFIXES) or (bool(words) and words[-1].lower() in _LABELS)
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
+def _look(value: Any) -> str:
+    text = as_text(value)
+    if _TRUTH.fullmatch(text):
         return "truth"
-    if isinstance(value, str):
-        if _BOOL.fullmatch(value):
-            return "truth"
-        if _INT.fullmatch(value):
-            return "number"
-        return "number" if _FLOAT.fullmatch(value) and math.isfinite(float(value)) else "text"
-    return _kind(as_text(value))
+    if _WHOLE.fullmatch(text):
+        return "whole"
+    if _POINT.fullmatch(text):
+        return "point" if math.isfinite(float(text)) else "text"
+    if match := _COMMA.fullmatch(text):
+        return "comma or thousands" if len(match[2]) == 3 else "comma"
+    return "text"
 
 
 def as_text(value: Any) -> str:

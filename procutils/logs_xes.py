@@ -71,6 +71,7 @@ class _Log:
         self._skipped = 0  # elements inside one that says nothing about events
         self._keys: list[str] = []  # of nested attributes
         self._traces = 0
+        self._cases: set[str] = set()
         self._trace: dict[str, Any] | None = None
         self._event: dict[str, Any] | None = None
         self._line = 0
@@ -96,7 +97,7 @@ class _Log:
         elif tag == "event":
             self._event, self._line = {}, self._parser.CurrentLineNumber
         elif tag in _VALUES or tag in _NESTS:
-            self._keys.append(attributes.get("key", ""))
+            self._keys.append(attributes.get("key") or "unnamed")
             if tag in _VALUES:
                 self._attribute(tag, attributes.get("value", ""))
 
@@ -139,6 +140,9 @@ class _Log:
         if not case.strip():
             self._oddities.add("trace without a name: called by its number", line)
             case = f"trace {self._traces}"
+        if case in self._cases:
+            self._oddities.add("trace with the name of another: taken for the same case", line)
+        self._cases.add(case)
         if not self._events:
             self._oddities.add("trace without events: left out", line)
         shared = {CASE_PREFIX + name: value for name, value in self._trace.items()}
@@ -174,7 +178,8 @@ def write_xes(cases: Iterable[Case], varying: set[str], file: TextIO) -> Counter
         for event in case.events:
             file.write("    <event>\n")
             file.write(_element("      ", ACTIVITY, event.type, odd))
-            file.write(_element("      ", TIME, event.at.isoformat("T", "microseconds"), odd))
+            precision = "microseconds" if event.at.microsecond % 1000 else "milliseconds"
+            file.write(_element("      ", TIME, event.at.isoformat("T", precision), odd))
             for name, value in _flat(event.data, varying, shared=False):
                 file.write(_element("      ", name, value, odd))
             file.write("    </event>\n")

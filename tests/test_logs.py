@@ -21,11 +21,10 @@ from procutils.logs import (
     Columns,
     LogError,
     LogQuestion,
-    export_log,
     import_log,
     open_log,
-    write_log,
 )
+from procutils.logs_export import export_log, write_log
 from procutils.store import StoreError, categories, read_cases
 
 CSV = """\
@@ -227,6 +226,28 @@ class TestCsv:
         }
         assert case.events[0].data["flag"] is True
 
+    def test_commas_in_numbers(self, tmp_path):
+        text = (
+            "case;activity;time;amount;unclear;Rfp ID\n"
+            "1;a;06.01.2020;10,5;1,234;5\n1;b;07.01.2020;1;5;6\n1;c;08.01.2020;1,234;;7\n"
+        )
+        (case,) = cases_of(put(tmp_path, text))
+        assert [event.data for event in case.events] == [
+            {"amount": 10.5, "unclear": "1,234", "Rfp ID": "5"},
+            {"amount": 1, "unclear": "5", "Rfp ID": "6"},
+            {"amount": 1.234, "Rfp ID": "7"},
+        ]
+
+    def test_a_delimiter_of_ones_own(self, tmp_path):
+        file = put(tmp_path, CSV.replace(",", "~"))
+        assert len(cases_of(file, columns=Columns(delimiter="~"))) == 2
+        assert (
+            len(cases_of(put(tmp_path, CSV.replace(",", "\t")), columns=Columns(delimiter="tab")))
+            == 2
+        )
+        with pytest.raises(LogQuestion, match="one sign"):
+            cases_of(file, columns=Columns(delimiter="~~"))
+
 
 class TestXes:
     def test_what_an_element_says_is_in_the_event(self, tmp_path):
@@ -273,6 +294,13 @@ class TestXes:
     def test_damage_is_named(self, tmp_path, text, message):
         with pytest.raises(LogError, match=message):
             cases_of(put(tmp_path, text, "log.xes"))
+
+    def test_traces_of_the_same_name_are_one_case(self, tmp_path):
+        again = XES[XES.index(" <x:trace>") :].replace("2020-01-06", "2020-01-05")
+        file = put(tmp_path, XES.replace("</x:log>\n", again), "log.xes")
+        (case,) = cases_of(file)
+        assert len(case.events) == 4
+        assert "trace with the name of another: taken for the same case" in notes_of(file)
 
     def test_columns_mean_nothing_to_it(self, tmp_path):
         with pytest.raises(LogQuestion, match="no columns"):
@@ -350,7 +378,7 @@ class TestStored:
         other = CSV.replace("submit", "send") + "C,submit,2020-01-01T09:00:00Z,7,2,,\n"
         with (
             open_log(put(tmp_path, other), category) as (log, _),
-            pytest.raises(StoreError, match=f"{category}-B"),
+            pytest.raises(StoreError, match=f"{category}-B .*Nothing was written"),
         ):
             import_log(kurrentdb.client, log)
         assert read_cases(kurrentdb.client, category) == before
