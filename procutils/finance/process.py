@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -59,16 +59,32 @@ class Process:
             history.add(events[-1])
         return Case(f"{self.category}-{key}", events)
 
-    def accepts(self, case: Case) -> Violation | None:
-        """None if this process could have produced ``case``, else the first thing that is wrong."""
+    def accepts(self, case: Case, given: int = 0) -> Violation | None:
+        """None if this process could have produced ``case``, else the first thing that is wrong.
+
+        given: so many of its events are taken as they are, right or wrong; the rest is judged.
+        """
         history = History(case.id.partition("-")[2])
-        wrong = self._follow(history, case.events)
+        for event in case.events[:given]:
+            history.add(event)
+        wrong = self._follow(history, case.events, given)
         return wrong or self._judge_order(history, len(case.events), END)
 
     def next_events(self, events: Sequence[Event]) -> dict[str, float]:
         """The true distribution of the next type, END included; {} if ``events`` are not valid."""
         history = self._start(events)
         return {} if self._follow(history, events) else self._distribution(history)
+
+    def longest_wait(self, events: Sequence[Event], rng: random.Random, draws: int) -> timedelta:
+        """The longest that valid ``events`` wait in so many draws of each event that may follow.
+
+        Zero if only the end of the case may.
+        """
+        history = self._start(events)
+        self._follow(history, events)
+        following = [self.steps[kind] for kind in self._distribution(history) if kind != END]
+        times = [step.emit(history, rng)[1] for step in following for _ in range(draws)]
+        return max(times, default=history.now) - history.now
 
     def predictions(self, case: Case) -> list[dict[str, float]]:
         """``next_events`` of every prefix of ``case``: one more than it has events."""
@@ -118,9 +134,11 @@ class Process:
     def _start(self, events: Sequence[Event]) -> History:
         return History(str(events[0].data.get(self.key)) if events else "")
 
-    def _follow(self, history: History, events: Sequence[Event]) -> Violation | None:
-        """Add ``events`` to the history, up to the first that does not belong there."""
-        for position, event in enumerate(events):
+    def _follow(
+        self, history: History, events: Sequence[Event], given: int = 0
+    ) -> Violation | None:
+        """Add ``events[given:]`` to the history, up to the first that does not belong there."""
+        for position, event in enumerate(events[given:], given):
             if violation := self._judge(history, position, event):
                 return violation
             history.add(event)
