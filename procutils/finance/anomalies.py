@@ -7,110 +7,179 @@ if the process itself rejects the changed case for a reason of the right sort.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from procutils.cases import Case, Event
-from procutils.finance.grammar import Violation
+from procutils.cases import Case
+from procutils.finance.anomaly_actor import ACTOR
+from procutils.finance.anomaly_order import MEMORY, STRUCTURE, passes_for_normal
+from procutils.finance.anomaly_payload import PAYLOAD
+from procutils.finance.anomaly_time import SILENCE, TIME
+from procutils.finance.changes import Change
+from procutils.finance.grammar import TIERS, Violation
 from procutils.finance.processes import PROCESSES
-
-#: Changes the events of a case at one position. Positions that do not work are left to the proof.
-Change = Callable[[Case, int, random.Random], list[Event]]
+from procutils.finance.waiting import is_overdue
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of anomaly.
 
-    tier: one of grammar.TIERS. change: makes the new events.
-    proof: whether what the process objects to shows that the change had the effect it should.
-    positions: the indices at which a case of so many events can be changed.
+    tier: one of grammar.TIERS. changes: ways to make it of a case, in random order; those that do
+    not work are left to the proof. says: what happens, in one sentence.
     """
 
     name: str
     tier: str
-    change: Change
-    positions: Callable[[int], range]
-    proof: Callable[[Violation], bool]
+    changes: Callable[[Case, random.Random], Iterator[Change]]
+
+    @property
+    def says(self) -> str:
+        return self.changes.__doc__
 
 
 @dataclass(frozen=True)
 class Injection:
     """An anomalous case.
 
-    case: the changed case, under the id of the original. position: where the change was made: the
-    foreign event, the event that follows the gap (the length of the case if none does), the first
-    of the swapped two. reason: what the grammar objects to, which may show only later.
+    case: the changed case, under the id of the original. position: the first event that is wrong
+        given those before it: the foreign event, the event that follows a gap, the first of the
+        swapped two, the second of the repeated two, the event with the wrong field, person or
+        time. It is the length of the case where what is wrong is that nothing more comes.
+    reason: what the grammar objects to. In the prototype's three kinds it may show only later.
+    wrong: the fields of the event at ``position`` that are wrong, the decisive one first
+        ("timestamp" for its time) → the right value, None where more than one would be right.
+        Empty if the event should not have come at all, or the end.
+    original: the case as it was, which is what a repair must give back.
+    seen_at: when a silent case is looked at; None for all other tiers, whose cases are complete.
     """
 
     case: Case
     kind: str
     position: int
     reason: Violation
+    wrong: dict[str, Any]
+    original: Case
+    seen_at: datetime | None = None
+
+    @property
+    def tier(self) -> str:
+        """What one must look at to notice it: that of its kind."""
+        return KINDS[self.kind].tier
+
+    @property
+    def field(self) -> str | None:
+        """The field that is wrong; None if the event should not have come at all, or the end."""
+        return next(iter(self.wrong), None)
+
+    @property
+    def expected(self) -> Any:
+        """The one right value of ``field``; None without a field, or if several would be right."""
+        return self.wrong.get(self.field)
 
 
-#: Every kind by name.
-KINDS: dict[str, Kind] = {}
-
-
-def kind(
-    name: str,
-    tier: str,
-    positions: Callable[[int], range],
-    proof: Callable[[Violation], bool] = lambda violation: violation.is_order,
-) -> Callable[[Change], Change]:
-    """Register a change under a name. By default the proof is that an event type, or the end of
-    the case, had probability zero where it came."""
-
-    def register(change: Change) -> Change:
-        KINDS[name] = Kind(name, tier, change, positions, proof)
-        return change
-
-    return register
+_BY_TIER = (STRUCTURE, MEMORY, PAYLOAD, ACTOR, TIME, SILENCE)
+#: Every kind by name, in the order of the tiers.
+KINDS: dict[str, Kind] = {
+    changes.__name__: Kind(changes.__name__, tier, changes)
+    for tier, kinds in zip(TIERS, _BY_TIER, strict=True)
+    for changes in kinds
+}
+#: The three kinds of the first benchmark, which is reproduced before going beyond it.
+PROTOTYPE_KINDS = ("foreign", "skipped", "swapped")
 
 
 def inject(case: Case, kind: str, rng: random.Random) -> Injection | None:
     """A copy of a valid ``case`` with one anomaly; None if the case has no place for this kind.
 
-    The positions are tried in random order. Raises ValueError for an unknown kind.
+    The places are tried in random order. Raises ValueError for an unknown kind.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of anomaly {kind!r}: choose among {', '.join(KINDS)}")
-    anomaly, process = KINDS[kind], PROCESSES[case.category]
-    positions = list(anomaly.positions(len(case.events)))
-    rng.shuffle(positions)
-    for position in positions:
-        changed = Case(case.id, anomaly.change(case, position, rng))
-        violation = process.accepts(changed)
-        if violation is not None and anomaly.proof(violation):
-            return Injection(changed, kind, position, violation)
-    return None
+    return next(_injections(case, KINDS[kind], rng), None)
 
 
-@kind("foreign", "structure", positions=lambda length: range(length))
-def foreign(case: Case, position: int, rng: random.Random) -> list[Event]:
-    """One event gives way to one of another process, at the same time."""
-    original = case.events[position]
-    category = rng.choice([name for name in PROCESSES if name != case.category])
-    key = f"{rng.getrandbits(40):010x}"
-    other = PROCESSES[category].simulate(rng, original.at, key)
-    stranger = replace(rng.choice(other.events), at=original.at, metadata=dict(original.metadata))
-    return [*case.events[:position], stranger, *case.events[position + 1 :]]
+def graded(cases: Sequence[Case], per_tier: int, seed: int) -> list[Injection]:
+    """The anomalies of the graded benchmark: so many of each tier, tier after tier.
+
+    Within a tier the kinds take turns, and within a kind the processes that have it, as long as
+    there are cases; no case serves twice in one tier. Here an anomaly of structure must show in
+    two neighbouring types. The result depends on the arguments alone.
+
+    Raises ValueError if the cases, valid and of any process, do not give that many.
+    """
+    order = sorted(cases, key=lambda case: case.id)
+    random.Random(f"{seed}/cases").shuffle(order)
+    return [injection for tier in TIERS for injection in _of_tier(tier, order, per_tier, seed)]
 
 
-@kind("skipped", "structure", positions=lambda length: range(1, length - 1))
-def skipped(case: Case, position: int, rng: random.Random) -> list[Event]:
-    """A step in the middle is left out."""
-    return case.events[:position] + case.events[position + 1 :]
+def _of_tier(tier: str, cases: Sequence[Case], wanted: int, seed: int) -> list[Injection]:
+    used: set[str] = set()
+    by_process = [[case for case in cases if case.category == name] for name in PROCESSES]
+    sources = [
+        deque(_made(kind, of_process, seed, used) for of_process in by_process)
+        for kind in KINDS.values()
+        if kind.tier == tier
+    ]
+    for number, of_kind in enumerate(sources):
+        of_kind.rotate(-number)  # or every kind would begin with the same process
+    found: list[Injection] = []
+    while len(found) < wanted and any(sources):
+        for of_kind in sources:
+            while of_kind and len(found) < wanted:
+                source = of_kind.popleft()
+                if injection := next(source, None):
+                    found.append(injection)
+                    of_kind.append(source)
+                    break
+    if len(found) < wanted:
+        raise ValueError(
+            f"{len(cases)} cases give {len(found)} anomalies of the tier {tier}, not {wanted}: "
+            "simulate more of them"
+        )
+    return found
 
 
-@kind("swapped", "structure", positions=lambda length: range(length - 1))
-def swapped(case: Case, position: int, rng: random.Random) -> list[Event]:
-    """Two neighbours come in the wrong order; each takes the time of the other."""
-    first, second = case.events[position : position + 2]
-    pair = [replace(second, at=first.at), replace(first, at=second.at)]
-    return [*case.events[:position], *pair, *case.events[position + 2 :]]
+def _made(kind: Kind, cases: Sequence[Case], seed: int, used: set[str]) -> Iterator[Injection]:
+    """One injection per case that has a place for it and is not used yet."""
+    for case in cases:
+        if case.id not in used:
+            rng = random.Random(f"{seed}/{kind.name}/{case.id}")
+            proved = _injections(case, kind, rng)
+            if injection := next((i for i in proved if i.reason.tier == kind.tier), None):
+                used.add(case.id)
+                yield injection
 
 
-#: The three kinds of the first benchmark, which is reproduced before going beyond it.
-PROTOTYPE_KINDS = ("foreign", "skipped", "swapped")
+def _injections(case: Case, kind: Kind, rng: random.Random) -> Iterator[Injection]:
+    """The changes that are proved, each as an injection."""
+    for change in kind.changes(case, rng):
+        changed = Case(case.id, change.events)
+        if reason := _proof(kind, changed, change):
+            yield Injection(
+                changed, kind.name, change.position, reason, change.wrong, case, change.seen_at
+            )
+
+
+def _proof(kind: Kind, case: Case, change: Change) -> Violation | None:
+    """Why the process rejects the changed case; None if it does not, or for another reason."""
+    if change.seen_at is not None:
+        return is_overdue(case, change.seen_at)
+    process = PROCESSES[case.category]
+    reason = process.accepts(case)
+    if reason is None or kind.name in PROTOTYPE_KINDS:
+        return reason if reason and reason.is_order else None
+    if (reason.tier, reason.position) != (kind.tier, change.position):
+        return None
+    if reason.field not in (change.wrong or (None,)):
+        return None
+    if kind.tier != "structure" and not passes_for_normal(case):
+        return None  # neighbouring types alone would tell
+    if change.resumes is not None:
+        later = process.accepts(case, given=change.resumes)
+        if later and not later.is_order:
+            return None  # something else has gone wrong by the way
+    return reason
