@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from math import isfinite, log
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,6 +25,9 @@ Reading = tuple[str, Contexts, str]
 
 FieldKey = tuple[str, str]
 """An event type, and the name of a field in its data."""
+
+#: What contexts of types begin with; those of other parts begin with the name of the part.
+NEXT_TYPE = "(next type)"
 
 
 class PartsModel:
@@ -145,18 +148,18 @@ class LikelihoodGraph(PartsModel):
         }
 
     def _readings(self, case: Case) -> list[list[Reading]]:
-        events, left = [], (case.category, START)
+        events, node = [], (case.category, START)
         for before, event in pairwise((None, *case.events)):
-            parts, node = [_edge("type", left, event.type)], (case.category, event.type)
+            parts = [("type", beginnings(1, NEXT_TYPE, *node), event.type)]
+            node = (case.category, event.type)
             values = dict(_values(before, event))
             for name in (*self._nodes.get(event.type, ()), "delay"):
                 if name in values:
                     value = self._bin((event.type, name), values[name])
-                    parts.append(_edge(name, node, value))
+                    parts.append((name, beginnings(3, name, *node), value))
                     node = (case.category, event.type, (name, value))
             events.append(parts)
-            left = node
-        return [*events, [_edge("type", left, END)]]
+        return [*events, [("type", beginnings(1, NEXT_TYPE, *node), END)]]
 
     def _bin(self, key: FieldKey, value: float | str) -> str:
         if isinstance(value, str):
@@ -165,7 +168,22 @@ class LikelihoodGraph(PartsModel):
         if not edges or value < edges[0]:
             return "below"
         place = bisect_left(edges, value)
-        return f"up to {edges[place]:g}" if place < len(edges) else "above"
+        return f"up to {edges[place]}" if place < len(edges) else "above"
+
+
+def beginnings(least: int, *parts: Hashable) -> list[tuple[Hashable, ...]]:
+    """Contexts that grow by one part after the other, from the first ``least`` of them to all."""
+    return [parts[:length] for length in range(least, len(parts) + 1)]
+
+
+def finite(value: Any) -> float | None:
+    """A number that can be measured; None for anything else, truth values among them."""
+    if not is_number(value):
+        return None
+    try:
+        return float(value) if isfinite(value) else None
+    except OverflowError:  # an integer beyond all floats
+        return None
 
 
 def recurring_texts(cases: Sequence[Case]) -> set[FieldKey]:
@@ -185,13 +203,6 @@ def recurring_texts(cases: Sequence[Case]) -> set[FieldKey]:
     return found
 
 
-def _edge(name: str, node: tuple, value: str) -> Reading:
-    """From a node (category, type, and perhaps an attribute with its value) to the next."""
-    shorter = (node[:1], node[:2]) if name == "type" else (node[:2],)
-    longest = (node,) if len(node) > 2 else ()
-    return name, [(name, *context) for context in (*shorter, *longest)], value
-
-
 def _values(before: Event | None, event: Event) -> Iterator[tuple[str, float | str]]:
     """The delay (seconds), then the fields: a number, a date as seconds from the event, or text."""
     if before is not None:
@@ -200,4 +211,5 @@ def _values(before: Event | None, event: Event) -> Iterator[tuple[str, float | s
         if date := parse_date(value):
             yield name, (date - event.at).total_seconds()
         else:
-            yield name, float(value) if is_number(value) and isfinite(value) else str(value)
+            number = finite(value)
+            yield name, str(value) if number is None else number

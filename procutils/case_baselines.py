@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from math import copysign, isfinite, log, log1p
+from math import copysign, log, log1p
 from statistics import median
 from typing import Self
 
 import numpy as np
 from sklearn.ensemble import IsolationForest as Forest
 
-from procutils.attribute_baselines import FieldKey, recurring_texts
+from procutils.attribute_baselines import FieldKey, finite, recurring_texts
 from procutils.baselines import START, some
 from procutils.cases import END, Case
-from procutils.words import is_number
 
 #: What a process gets that training never showed: nothing is more easily isolated.
 STRANGEST = 1.0
@@ -131,8 +130,8 @@ def _numbers(case: Case) -> dict[str, list[float]]:
     found: defaultdict[str, list[float]] = defaultdict(list)
     for event in case.events:
         for name, value in event.data.items():
-            if is_number(value) and isfinite(value):
-                found[name].append(_log(value))
+            if (number := finite(value)) is not None:
+                found[name].append(_log(number))
     return found
 
 

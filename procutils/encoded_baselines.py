@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-from procutils.attribute_baselines import PartsModel, Reading
+from procutils.attribute_baselines import NEXT_TYPE, PartsModel, Reading, beginnings
 from procutils.baselines import START, likeliest
 from procutils.cases import END, Case
 from procutils.encoding import Encoding
@@ -46,20 +46,21 @@ class EncodedNGram(PartsModel):
         encoded = (*self._encoding.events(case), ())
         for type_, parts in zip((*case.types, END), encoded, strict=True):
             histories = [recent[len(recent) - n :] for n in range(min(self.order, len(recent) + 1))]
-            contexts = [("type", category, history) for history in histories]
+            place = (NEXT_TYPE, category)
+            contexts = [place[:1], *((*place, history) for history in histories)]
             if self.order > 1:
-                contexts.append(("type", category, histories[-1], said))
+                contexts.append((*place, histories[-1], said))
             readings = [("type", contexts, type_)]
             words, fields = (), ()  # the delay and the fields so far; the fields alone
             for name, text in parts[1:]:
                 word, place = text.strip(), (name, category, type_)
                 if name == "delay":
-                    longer = [(*place, recent[-1]), (*place, recent[-1], said)]
+                    longer = beginnings(3, *place, recent[-1], said)
                 else:
-                    longer = [(*place, words[-1:]), (*place, words)]
+                    longer = [place, (*place, words[-1:]), (*place, words)]
                     longer.append((*place, words, recent[-1], said))
                     fields = (*fields, word)
-                readings.append((name, [(name,), place, *longer], word))
+                readings.append((name, [(name,), *longer], word))
                 words = (*words, word)
             recent, said = (*recent, type_)[-self.order :], fields
             events.append(readings)
