@@ -46,6 +46,7 @@ class StagedLog:
         )
         self._streams: list[str] = []
         self._transitions: set[str] = set()
+        self._joined = False
         self._varying: set[str] = set()
         self.kinds = Kinds()
         self.cases, self.events, self.activities = 0, 0, set()
@@ -69,6 +70,7 @@ class StagedLog:
         Raises LogError if no row has a transition, though it was asked for, or no row is of use.
         """
         numbers: dict[str, int] = {}
+        self._joined = lifecycle
         usable = (self._usable(row, lifecycle, numbers) for row in rows)
         self._db.executemany(
             "INSERT INTO row VALUES (?, ?, ?, ?, ?)", (row for row in usable if row is not None)
@@ -134,8 +136,7 @@ class StagedLog:
             f"{name} is not the same all over a case: kept at every event"
             for name in sorted(self._varying)
         ]
-        joined = any("+" in activity for activity in self.activities)
-        if len(self._transitions) > 1 and not joined:
+        if len(self._transitions) > 1 and not self._joined:
             notes.append(
                 f"{LIFECYCLE} has the values {', '.join(sorted(self._transitions)[:8])}: kept as "
                 "an attribute (--lifecycle makes it part of the activity)"
@@ -190,8 +191,8 @@ class StagedLog:
                     own[stored_name(name)] = converted
             event = (type_, at.astimezone(UTC).isoformat(), own)
             text = compact(event)
-            if len(text) > MOST:
-                raise LogError(f"the event at line {line:,} is too large: {len(text):,} characters")
+            if (size := len(text) + len(compact(shared))) > MOST:
+                raise LogError(f"the event at line {line:,} is too large: {size:,} characters")
             if text in met:
                 self._oddities.add("event that another repeats in every value: kept", line)
             met.add(text)

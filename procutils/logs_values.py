@@ -16,6 +16,7 @@ from typing import Any
 from procutils.logs_rows import ACTIVITY, CASE, CASE_PREFIX, TIME
 from procutils.records import TIMESTAMP
 
+_FIRST = set("-0123456789tTfF")
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,14})")
 _POINT = re.compile(r"-?(0|[1-9]\d*)(\.\d+(e[+-]\d+)?|e[+-]\d+)")
 _COMMA = re.compile(r"-?(0|[1-9]\d*),(\d+)")
@@ -46,6 +47,7 @@ class Kinds:
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}
         self._texts: set[str] = set()
+        self._decided: dict[str, str] = {}
 
     def see(self, name: str, value: Any) -> None:
         """Learn from one value."""
@@ -68,8 +70,8 @@ class Kinds:
         return next((k for k, looks in _LOOKS.items() if any(map(seen.issubset, looks))), "text")
 
     def convert(self, name: str, value: Any) -> Any:
-        """A value as its attribute's kind has it."""
-        kind = self.kind(name)
+        """A value as its attribute's kind has it, after all were seen."""
+        kind = self._decided.get(name) or self._decided.setdefault(name, self.kind(name))
         if kind == "text" or not isinstance(value, str):
             return as_text(value) if kind == "text" else value
         if kind == "truth":
@@ -86,6 +88,8 @@ def is_label(name: str) -> bool:
 
 def _look(value: Any) -> str:
     text = as_text(value)
+    if text[:1] not in _FIRST:
+        return "text"
     if _TRUTH.fullmatch(text):
         return "truth"
     if _WHOLE.fullmatch(text):
