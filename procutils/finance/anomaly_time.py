@@ -94,7 +94,8 @@ def _silent(case: Case, rng: random.Random, least: float, most: float) -> Iterat
     for _ in range(DRAWS):
         running, _ = young(case, rng)
         if wait := longest_wait(running):
-            seen_at = running.events[-1].at + wait * rng.uniform(least, most)
+            silence = timedelta(seconds=round(wait.total_seconds() * rng.uniform(least, most)))
+            seen_at = running.events[-1].at + silence
             yield Change(running.events, len(running.events), seen_at=seen_at)
 
 
