@@ -32,13 +32,16 @@ def witten_bell(tables: Iterable[Counter[str]], value: str, base: float) -> floa
 class BackOff:
     """Counts of values in contexts. The values of the shortest context are the vocabulary.
 
-    Below the shortest context everything is new: values outside the vocabulary, together UNSEEN,
-    keep the T / (N + T) that Witten and Bell give to novelty. An amount that never came before is
-    no surprise where amounts seldom repeat. Vocabulary and UNSEEN sum to one in every context.
+    Values outside the vocabulary, together UNSEEN, get about the share of values that the shortest
+    context met only once: an amount that never came before is no surprise where few come twice; a
+    level is, where all do. The estimate is Good's ("The population frequencies of species",
+    Biometrika 40, 1953), with one more such value so that it is never zero; longer contexts follow
+    :func:`witten_bell`. Vocabulary and UNSEEN sum to one in every context.
     """
 
     def __init__(self) -> None:
         self._counts: defaultdict[Hashable, Counter[str]] = defaultdict(Counter)
+        self._singletons: Counter[Hashable] = Counter()
         self._entropies: dict[Hashable, float] = {}
 
     def __len__(self) -> int:
@@ -49,20 +52,23 @@ class BackOff:
         """Count ``value`` once in each of its contexts."""
         self._entropies.clear()
         for context in contexts:
-            self._counts[context][value] += 1
+            seen = self._counts[context]
+            seen[value] += 1
+            self._singletons[context] += (seen[value] == 1) - (seen[value] == 2)
 
     def probability(self, contexts: Contexts, value: str) -> float:
         """Always positive; one where not even the shortest context is known."""
         tables = self._tables(contexts)
-        new = not tables or value not in tables[0]
-        return witten_bell(tables, value, float(new))
+        if not tables:
+            return 1.0
+        new = self._singletons[contexts[0]] + 1
+        base = (tables[0].get(value) or new) / (tables[0].total() + new)
+        return witten_bell(tables[1:], value, base)
 
     def distribution(self, contexts: Contexts) -> dict[str, float]:
         """The vocabulary, in order, and UNSEEN."""
-        tables = self._tables(contexts)
-        known = sorted(tables[0]) if tables else ()
-        found = {value: witten_bell(tables, value, 0.0) for value in known}
-        return found | {UNSEEN: witten_bell(tables, UNSEEN, 1.0)}
+        vocabulary = sorted(self._counts.get(contexts[0], ()))
+        return {value: self.probability(contexts, value) for value in (*vocabulary, UNSEEN)}
 
     def entropy(self, contexts: Contexts) -> float:
         """The surprisal (nats) to expect in this context, if the counts are right."""
