@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from procutils.cases import Case, EventScore
-from procutils.detector import Detector, Scorer, case_surprise
+from procutils.detector import Detector, Scorer
 from procutils.evaluation import Interval, Metrics, detection, ranking, wilson
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def by_rule(rule: Callable[[T], bool], cases: Iterable[T]) -> Judged:
 def by_threshold(detector: Detector, cases: Sequence[Case], scores: Scores) -> Judged:
     """A calibrated detector, given the scores of ``cases``."""
     margins = [
-        case_surprise(of_case) - detector.threshold(case.category)
+        detector.surprise(case, of_case) - detector.threshold(case.category)
         for case, of_case in zip(cases, scores, strict=True)
     ]
     return Judged([margin > 0 for margin in margins], margins)

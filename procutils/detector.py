@@ -1,10 +1,10 @@
-"""Surprisal → verdict: calibrated p-values, and what a person needs to act on an alert.
+"""Surprise → verdict: calibrated p-values, for whole cases and for those that have gone silent.
 
-A case is as surprising as its most surprising event, its end included. How surprising is too
-surprising is not chosen by hand but read off normal cases of the same process (split conformal
-prediction; Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005, chapter 4;
-for anomalies Laxhammar & Falkman 2010): for a normal case, exchangeable with those,
-P(p ≤ alpha) ≤ alpha, whatever the model.
+A case is as strange as its strangest part (:mod:`procutils.surprise`). How strange is too strange
+is not chosen by hand but read off normal cases of the same process (split conformal prediction;
+Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005, chapter 4; for anomalies
+Laxhammar & Falkman 2010): for a normal case, exchangeable with those, P(p ≤ alpha) ≤ alpha,
+whatever the model, and however the parts were put together, as long as that was done on others.
 """
 
 from __future__ import annotations
@@ -12,31 +12,20 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, exp, inf
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil, inf
 from pathlib import Path
 from typing import Protocol, Self
 
-from procutils.cases import END, Case, EventScore
+from procutils.cases import Case, EventScore
+from procutils.diagnosis import NOTHING_WRONG, Diagnosis, Normal, diagnose, diagnose_silence
+from procutils.silence import Seen, waiting
+from procutils.surprise import Usual
 
 CALIBRATION = "calibration.json"
-#: An event at least this probable counts as one that should have come.
-LIKELY = 0.05
-
-#: What to do, for each kind of anomaly.
-ACTIONS = {
-    "foreign event": (
-        "Find the {owner} case that {came} belongs to, and check what routes events to {stream}."
-    ),
-    "unknown event": "{came} never occurred in normal cases: a new release, or a wrong name?",
-    "swapped steps": (
-        "Check the clocks and the order of delivery: {came} was recorded before {expected}."
-    ),
-    "repeated step": "Check whether a retry sent {came} twice, or the step really ran again.",
-    "late event": "The case should have ended before {came}: find out who still works on it.",
-    "skipped step": "Ask why {expected} is missing before {came}: not done, or not recorded?",
-    "premature end": "Find out who holds this case: {expected} should come next.",
-}
+#: Of the calibration cases every third tells what is usual for each part, the others the verdict.
+EVERY = 3
 
 
 class Scorer(Protocol):
@@ -46,43 +35,41 @@ class Scorer(Protocol):
     def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]: ...
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the detector says of one case.
+class SilenceScorer(Scorer, Protocol):
+    """A scorer that also says how long a case may wait, such as the language model."""
 
-    p_value: a normal case of this process is at least as surprising with no more probability.
-    position: index of the first event too surprising by itself; len(case.events) for the end of
-        the case; None if nothing is wrong.
-    kind: a key of ACTIONS, or "normal".
-    expected: the likeliest event types at that position, with their probabilities.
+    def silences(self, seen: Iterable[Seen]) -> list[float]: ...
+
+
+@dataclass(frozen=True)
+class Verdict(Diagnosis):
+    """What the detector says of one case: the diagnosis (kind "normal" if nothing is wrong), and
+
+    is_anomaly: whether it is flagged. p_value: a normal case of this process is at least as
+        strange with no more probability.
     """
 
-    is_anomaly: bool
-    p_value: float
-    position: int | None
-    kind: str
-    expected: list[tuple[str, float]]
-    explanation: str
-    action: str
-
-
-def case_surprise(scores: Sequence[EventScore]) -> float:
-    """The surprisal (nats) of the most surprising event of a case, its end included."""
-    return max(score.surprisal for score in scores)
+    is_anomaly: bool = False
+    p_value: float = 1.0
 
 
 class Detector:
-    """A scorer with the memory of how surprising normal cases are."""
+    """A scorer with the memory of how strange normal cases are to it."""
 
     def __init__(
         self,
         scorer: Scorer,
-        normal: Mapping[str, list[float]],
-        types: Mapping[str, list[str]],
+        usual: Usual,
+        ranks: Mapping[str, list[float]],
+        silences: Mapping[str, list[float]],
+        normal: Normal,
         alpha: float,
     ) -> None:
-        """normal: case surprises per category, rising; types: event types per category."""
-        self.scorer, self.normal, self.types, self.alpha = scorer, normal, types, alpha
+        """usual: per part. ranks, silences: per category, rising, how strange normal cases were
+        as a whole, and while they waited (nats); silences may be empty. normal: what normal cases
+        look like."""
+        self.scorer, self.usual, self.normal, self.alpha = scorer, usual, normal, alpha
+        self.ranks, self.silences = ranks, silences
 
     @classmethod
     def calibrate(
@@ -91,37 +78,49 @@ class Detector:
         cases: Sequence[Case],
         alpha: float,
         scores: Sequence[Sequence[EventScore]] | None = None,
+        waits: bool = False,
     ) -> Self:
         """Learn what is normal from normal cases that the scorer was not trained on.
 
         alpha: the share of normal cases, per process, that may be flagged. scores: those of
-        ``cases``, if they are there already. Raises ValueError where a process has fewer than
-        1/alpha − 1 cases: then nothing could ever be flagged.
+        ``cases``, if they are there already. waits: whether to learn silences as well, at a random
+        moment of each case; only a SilenceScorer can. Raises ValueError where too few cases of a
+        process are left for the verdict: with fewer than 1/alpha − 1 nothing could ever be flagged.
         """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha is {alpha}: give the share of false alarms, such as 0.02")
-        normal: dict[str, list[float]] = {}
-        types: dict[str, set[str]] = {}
         scores = scorer.score_cases(cases) if scores is None else scores
-        for case, of_case in zip(cases, scores, strict=True):
-            normal.setdefault(case.category, []).append(case_surprise(of_case))
-            types.setdefault(case.category, set()).update(case.types)
-        for category, values in normal.items():
-            if 1 / (len(values) + 1) > alpha:
+        usual, ranks = Usual({}), {}
+        for category in sorted({case.category for case in cases}):
+            pairs = [
+                pair for pair in zip(cases, scores, strict=True) if pair[0].category == category
+            ]
+            usual.values |= Usual.learn(*zip(*pairs[::EVERY], strict=True)).values
+            judged = [s for i, (_, s) in enumerate(pairs) if i % EVERY]
+            if 1 / (len(judged) + 1) > alpha:
                 raise ValueError(
-                    f"{category} has {len(values)} calibration cases, but alpha = {alpha} needs "
-                    f"{ceil(1 / alpha - 1)}: calibrate with more cases, or raise alpha"
+                    f"{category} has {len(pairs)} calibration cases, {len(judged)} of them for the "
+                    f"verdict, but alpha = {alpha} needs {ceil(1 / alpha - 1)} for it: calibrate "
+                    "with more cases, or raise alpha"
                 )
-        return cls(
-            scorer,
-            {category: sorted(values) for category, values in sorted(normal.items())},
-            {category: sorted(held) for category, held in sorted(types.items())},
-            alpha,
-        )
+            ranks[category] = sorted(usual.case(category, of_case) for of_case in judged)
+        silences: dict[str, list[float]] = {}
+        if waits:
+            seen = waiting(cases, seed=0)
+            for (case, _), log_p in zip(seen, scorer.silences(seen), strict=True):
+                silences.setdefault(case.category, []).append(-log_p)
+        silences = {category: sorted(values) for category, values in sorted(silences.items())}
+        return cls(scorer, usual, ranks, silences, Normal.of(cases), alpha)
 
     def save(self, path: str | Path) -> None:
         """Write what is normal into the folder of the model."""
-        stored = {"alpha": self.alpha, "normal": self.normal, "types": self.types}
+        stored = {
+            "alpha": self.alpha,
+            "usual": self.usual.values,
+            "ranks": self.ranks,
+            "silences": self.silences,
+            "normal": vars(self.normal),
+        }
         (Path(path) / CALIBRATION).write_text(json.dumps(stored) + "\n", "utf-8")
 
     @classmethod
@@ -135,7 +134,8 @@ class Detector:
             raise FileNotFoundError(f"no {CALIBRATION} in {path}: run 05_anomaly_benchmark first")
         try:
             stored = json.loads(file.read_text("utf-8"))
-            known = {name: stored[name] for name in ("normal", "types", "alpha")}
+            usual, normal = Usual(stored["usual"]), Normal(**stored["normal"])
+            known = {name: stored[name] for name in ("ranks", "silences", "alpha")}
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{file} is no calibration ({error}): run 05_anomaly_benchmark again"
@@ -144,28 +144,30 @@ class Detector:
             from procutils.predictor import Predictor  # PyTorch: seconds that counting can spare
 
             scorer = Predictor.load(path)
-        return cls(scorer, **known)
+        return cls(scorer, usual=usual, normal=normal, **known)
+
+    def surprise(self, case: Case, scores: Sequence[EventScore]) -> float:
+        """How strange a whole case is (nats), as ``p_value`` and ``threshold`` count it."""
+        self._ranks(case.category)
+        return self.usual.case(case.category, scores)
 
     def p_value(self, category: str, surprise: float) -> float:
         """Conformal p-value: the rank of this surprise among the normal ones, itself counted.
 
         Equal surprises count as at least as surprising, so ties never raise more false alarms.
         """
-        values = self._normal(category)
-        return (1 + len(values) - bisect_left(values, surprise)) / (len(values) + 1)
+        return _p_value(self._ranks(category), surprise)
 
     def threshold(self, category: str) -> float:
-        """The surprisal (nats) above which a case of this category is flagged, as p ≤ alpha."""
-        values = self._normal(category)
-        flagged = sum(rank / (len(values) + 1) <= self.alpha for rank in range(1, len(values) + 1))
-        return values[len(values) - flagged] if flagged else inf
+        """The surprise (nats) above which a case of this category is flagged, as p ≤ alpha."""
+        return _threshold(self._ranks(category), self.alpha)
 
     def p_values(
         self, cases: Sequence[Case], scores: Sequence[Sequence[EventScore]]
     ) -> list[float]:
         """One p-value per case, from scores that are there already."""
         return [
-            self.p_value(case.category, case_surprise(of_case))
+            self.p_value(case.category, self.surprise(case, of_case))
             for case, of_case in zip(cases, scores, strict=True)
         ]
 
@@ -174,92 +176,45 @@ class Detector:
 
         Raises ValueError for a category without calibration.
         """
-        self._normal(case.category)  # before the model is asked
+        limit = self.threshold(case.category)  # before the model is asked
         scores = self.scorer.score_cases([case])[0] if scores is None else scores
-        p_value = self.p_value(case.category, case_surprise(scores))
+        p_value = self.p_value(case.category, self.surprise(case, scores))
         if p_value > self.alpha:
             text = f"{p_value:.0%} of normal {case.category} cases are as surprising as this one."
-            return Verdict(False, p_value, None, "normal", [], text, "None.")
-        limit = self.threshold(case.category)
-        position = next(i for i, score in enumerate(scores) if score.surprisal > limit)
-        expected = self.scorer.next_events(Case(case.id, case.events[:position]), 3)
-        kind = self._kind(case, position, expected)
-        came = (*case.types, END)[position]
-        missed = next((type_ for type_, _ in expected if type_ not in (came, END)), "the next step")
-        action = ACTIONS[kind].format(
-            came=came, expected=missed, stream=case.id, owner=" or ".join(self._owners(came))
-        )
-        return Verdict(
-            True,
-            p_value,
-            position,
-            kind,
-            expected,
-            _explanation(case, position, kind, expected, scores[position], p_value),
-            action,
-        )
+            return Verdict(**vars(NOTHING_WRONG) | {"explanation": text}, p_value=p_value)
+        found = diagnose(self.scorer, self.usual, self.normal, limit, case, scores, p_value)
+        return Verdict(**vars(found), is_anomaly=True, p_value=p_value)
 
-    def _kind(self, case: Case, position: int, expected: Sequence[tuple[str, float]]) -> str:
-        """What would explain best that this event came here: a key of ACTIONS."""
-        if position == len(case.events):
-            return "premature end"
-        came = case.types[position]
-        if came not in self.types[case.category]:
-            return "foreign event" if self._owners(came) else "unknown event"
-        if self._mended_by_a_swap(case, position):
-            return "swapped steps"
-        if position and came == case.types[position - 1]:
-            return "repeated step"
-        over = [type_ for type_, p in expected if p >= LIKELY] == [END]
-        return "late event" if over else "skipped step"
+    def check_silence(self, case: Case, now: datetime) -> Verdict:
+        """Judge a running case in which nothing has come by ``now``: is the next step overdue?
 
-    def _mended_by_a_swap(self, case: Case, position: int) -> bool:
-        """Whether nothing is surprising there if the event changes places with a neighbour."""
-        places = [i for i in (position, position - 1) if 0 <= i < len(case.events) - 1]
-        mended = self.scorer.score_cases([_swapped(case, i) for i in places])
-        limit = self.threshold(case.category)
-        return any(
-            case_surprise(scores[i : i + 3]) <= limit
-            for i, scores in zip(places, mended, strict=True)
-        )
-
-    def _owners(self, type_: str) -> list[str]:
-        """The categories whose normal cases hold this event type."""
-        return [category for category, held in self.types.items() if type_ in held]
-
-    def _normal(self, category: str) -> list[float]:
-        if category not in self.normal:
+        Raises ValueError for a category without calibrated silences.
+        """
+        if case.category not in self.silences:
             raise ValueError(
-                f"no calibration for {category!r}, only for {', '.join(self.normal)}: "
+                f"no calibrated silences for {case.category!r}: calibrate with waits=True"
+            )
+        (log_p,) = self.scorer.silences([(case, now)])
+        p_value = _p_value(self.silences[case.category], -log_p)
+        if p_value > self.alpha:
+            text = f"{p_value:.0%} of normal {case.category} cases wait as strangely as this one."
+            return Verdict(**vars(NOTHING_WRONG) | {"explanation": text}, p_value=p_value)
+        found = diagnose_silence(self.scorer, self.normal, case, now, p_value)
+        return Verdict(**vars(found), is_anomaly=True, p_value=p_value)
+
+    def _ranks(self, category: str) -> list[float]:
+        if category not in self.ranks:
+            raise ValueError(
+                f"no calibration for {category!r}, only for {', '.join(self.ranks)}: "
                 "calibrate with cases of it"
             )
-        return self.normal[category]
+        return self.ranks[category]
 
 
-def _swapped(case: Case, first: int) -> Case:
-    """The case with two neighbours in the other order, each at the time of the other."""
-    a, b = case.events[first : first + 2]
-    pair = [replace(b, at=a.at), replace(a, at=b.at)]
-    return Case(case.id, [*case.events[:first], *pair, *case.events[first + 2 :]])
+def _p_value(normal: Sequence[float], surprise: float) -> float:
+    return (1 + len(normal) - bisect_left(normal, surprise)) / (len(normal) + 1)
 
 
-def _explanation(
-    case: Case,
-    position: int,
-    kind: str,
-    expected: Sequence[tuple[str, float]],
-    score: EventScore,
-    p_value: float,
-) -> str:
-    after = f"after {case.types[position - 1]}" if position else "as the first event"
-    what = "the case ended" if score.type == END else f"{score.type} came"
-    likely = ", ".join(
-        f"{'the end of the case' if type_ == END else type_} ({p:.0%})"
-        for type_, p in expected
-        if p >= LIKELY
-    )
-    return (
-        f"{kind.capitalize()}: {after}, {what}, with probability {exp(-score.surprisal):.1g}; "
-        f"expected: {likely or 'nothing in particular'}. "
-        f"At most {p_value:.1%} of normal {case.category} cases are as surprising."
-    )
+def _threshold(normal: Sequence[float], alpha: float) -> float:
+    flagged = sum(rank / (len(normal) + 1) <= alpha for rank in range(1, len(normal) + 1))
+    return normal[len(normal) - flagged] if flagged else inf

@@ -70,19 +70,28 @@ class Encoding:
     def events(self, case: Case) -> list[list[Part]]:
         """The parts of each event, in the order in which they are written: type, delay, fields."""
         memory = Memory()
-        encoded = []
-        for i, event in enumerate(case.events):
-            parts = [("type", self.name(event.type))]
-            if i:
-                parts.append(("delay", " " + delay_word(case.events[i - 1].at, event.at)))
-            for item in self.fields.get(event.type, ()):
-                if text := item.written(event, memory):
-                    parts.append((item.name, " " + text))
-            last, text = parts[-1]
-            parts[-1] = (last, text + "\n")  # how a value ends belongs to it, not to the next type
+        return [self.event(event, memory) for event in case.events]
+
+    def event(self, event: Event, memory: Memory) -> list[Part]:
+        """The parts of the next event of a case; ``memory`` is of what came before, and grows."""
+        parts = [("type", self.name(event.type))]
+        if memory.now is not None:
+            parts.append(("delay", " " + delay_word(memory.now, event.at)))
+        for item in self.fields.get(event.type, ()):
+            if text := item.written(event, memory):
+                parts.append((item.name, " " + text))
+        last, text = parts[-1]
+        parts[-1] = (last, text + "\n")  # how a value ends belongs to it, not to the next type
+        memory.add(event)
+        return parts
+
+    def field(self, case: Case, position: int, name: str) -> tuple[Field | None, Memory]:
+        """How a field of one event of a case is written, and the memory of what came before it."""
+        memory = Memory()
+        for event in case.events[:position]:
             memory.add(event)
-            encoded.append(parts)
-        return encoded
+        items = self.fields.get(case.events[position].type, ())
+        return next((item for item in items if item.name == name), None), memory
 
     def text(self, case: Case) -> str:
         """The whole case as the model reads it, without the prompt and the end-of-text token."""
@@ -141,4 +150,5 @@ def _distinct_names(types: Iterable[str]) -> dict[str, str]:
 
 
 def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    """As it was before JSON made lists of tuples, at any depth."""
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value

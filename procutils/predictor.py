@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from peft import PeftModel
@@ -15,17 +15,11 @@ from procutils.cases import END, Case, Event, EventScore
 from procutils.encoding import Encoding
 from procutils.hardware import Hardware
 from procutils.models import load_base, load_tokenizer
-from procutils.tokens import Tokens, text_ids, tokenise
+from procutils.running import Running
+from procutils.token_scores import CERTAIN, TokenScore, event_score, token_scores
+from procutils.tokens import Tokens, tokenise
 
 ADAPTER, ENCODING, ABOUT = "adapter", "encoding.json", "model.json"
-
-
-class TokenScore(NamedTuple):
-    """What the model thinks of one token: see :func:`_token_scores`."""
-
-    log_p: float
-    log_tail: float
-    greedy: bool
 
 
 class Predictor:
@@ -72,8 +66,7 @@ class Predictor:
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
         """For each case, the log-probability (nats) of every part of every event, and of its END.
 
-        The probability of a type is that of its words, END's that of the end-of-text token. Delays
-        and fields carry no loss in training (``Tokens.labels``): of their parts expect little.
+        The probability of a type is that of its words, END's that of the end-of-text token.
         """
         cases = list(cases)
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
@@ -84,19 +77,18 @@ class Predictor:
                 scores[i] = _scores(cases[i], tokens[i], of_case)
         return scores
 
-    def next_events(self, events: Case | Sequence[Event], k: int = 5) -> list[tuple[str, float]]:
-        """The k likeliest next event types with their probabilities, END among them.
-
-        Every type known to the encoding is scored; what is left to 1 went to words that name none.
-        """
+    def running(self, events: Case | Sequence[Event]) -> Running:
+        """A case as it runs: read once, then event by event; see :class:`Running`."""
         case = events if isinstance(events, Case) else self.encoding.as_case(list(events))
-        prefix = tokenise(case, self.encoding, self.tokenizer, whole=False).ids
-        ends = {END: [self.tokenizer.eos_token_id]} | {
-            type_: text_ids(self.tokenizer, name) for type_, name in self.encoding.names.items()
-        }
-        log_p = self._continuations(prefix, list(ends.values()))
-        ranked = sorted(zip(ends, log_p.exp().tolist(), strict=True), key=lambda pair: -pair[1])
-        return ranked[:k]
+        return Running(self.model, self.tokenizer, self.encoding, case)
+
+    def next_events(self, events: Case | Sequence[Event], k: int = 5) -> list[tuple[str, float]]:
+        """The k likeliest next event types with their probabilities; ``Running.next_events``."""
+        return self.running(events).next_events(k)
+
+    def silences(self, seen: Iterable[tuple[Case, datetime]]) -> list[float]:
+        """For each running case, log p(nothing has come by the moment); ``Running.silence``."""
+        return [self.running(case).silence(now) for case, now in seen]
 
     def _batches(self, tokens: Sequence[Tokens]) -> list[list[int]]:
         """Indices of cases of like length, as many at a time as ``batch_tokens`` allows."""
@@ -118,30 +110,8 @@ class Predictor:
         rows = torch.tensor([row + row[:1] * (width - len(row)) for row in ids])
         rows = rows.to(self.model.device)
         logits = self.model(input_ids=rows, use_cache=False).logits[:, :-1].float()
-        found = (values.tolist() for values in _token_scores(logits, rows[:, 1:]))
-        return [
-            [TokenScore(0.0, 0.0, True), *map(TokenScore, *of_row)]
-            for of_row in zip(*found, strict=True)
-        ]
-
-    @torch.inference_mode()
-    def _continuations(self, prefix: list[int], ends: list[list[int]]) -> torch.Tensor:
-        """log p(end | prefix) for each of several token sequences; the prefix is read once."""
-        device = self.model.device
-        start = self.model(input_ids=torch.tensor([prefix], device=device), use_cache=True)
-        first = start.logits[0, -1].float().log_softmax(0)
-        width = max(map(len, ends))
-        rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
-        log_p = first[rows[:, 0]]
-        if width > 1:
-            cache = start.past_key_values
-            cache.batch_repeat_interleave(len(ends))
-            logits = self.model(input_ids=rows[:, :-1], past_key_values=cache).logits.float()
-            steps = logits.log_softmax(2).gather(2, rows[:, 1:, None])[..., 0]
-            lengths = torch.tensor([len(end) - 1 for end in ends], device=device)
-            within = torch.arange(width - 1, device=device) < lengths[:, None]
-            log_p = log_p + (steps * within).sum(1)
-        return log_p.cpu()
+        found = (values.tolist() for values in token_scores(logits, rows[:, 1:]))
+        return [[CERTAIN, *map(TokenScore, *of_row)] for of_row in zip(*found, strict=True)]
 
 
 def save(path: Path, model: PeftModel, encoding: Encoding, base_model: str) -> None:
@@ -162,33 +132,8 @@ def _placed(model: PreTrainedModel, hardware: Hardware | None) -> PreTrainedMode
     return model.to(device=hardware.device, dtype=hardware.dtype)
 
 
-def _token_scores(
-    logits: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """log p of each target, log of the tail it lies in, and whether it was the likeliest.
-
-    logits: [rows, positions, vocabulary]; targets: [rows, positions]. The tail is the probability
-    of all tokens that are at most as probable as the target.
-    """
-    log_p = logits.log_softmax(2)
-    of_target = log_p.gather(2, targets[..., None])
-    tail = torch.where(log_p <= of_target, log_p, -torch.inf).logsumexp(2)
-    of_target = of_target[..., 0]
-    return of_target, tail.clamp(max=0.0), of_target >= log_p.amax(2)
-
-
 def _scores(case: Case, tokens: Tokens, of_tokens: list[TokenScore]) -> list[EventScore]:
-    parts: list[dict[str, float]] = [{} for _ in range(len(case.events) + 1)]
-    tails: list[dict[str, float]] = [{} for _ in parts]
-    said = [False] * len(parts)
+    parts: list[list[tuple[str, list[TokenScore]]]] = [[] for _ in range(len(case.events) + 1)]
     for span in tokens.spans:
-        of_part = of_tokens[span.start : span.stop]
-        part = "type" if span.part == END else span.part
-        parts[span.event][part] = sum(token.log_p for token in of_part)
-        tails[span.event][part] = min(token.log_tail for token in of_part)
-        if part == "type":
-            said[span.event] = all(token.greedy for token in of_part)
-    return [
-        EventScore(*of_event)
-        for of_event in zip((*case.types, END), parts, said, tails, strict=True)
-    ]
+        parts[span.event].append((span.part, of_tokens[span.start : span.stop]))
+    return [event_score(*of_event) for of_event in zip((*case.types, END), parts, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -15,7 +16,18 @@ DELAYS = {"instantly": 5, "seconds": 60, "minute": 5 * 60, "minutes": 30 * 60, "
 OVERNIGHT = 12 * 3600
 #: … and then the business days that have begun between the two dates; after five, up to this many.
 BUSINESS_DAYS = {0: "weekend", 1: "day", 2: "two", 3: "three", 4: "four", 5: "five"}
-LONGER = {10: "week", 30: "weeks"}
+LONGER = {"week": 10, "weeks": 30}
+
+#: All of them, the shorter first.
+DELAY_WORDS = (
+    "before",
+    *DELAYS,
+    "hours",
+    "overnight",
+    *BUSINESS_DAYS.values(),
+    *LONGER,
+    "months",
+)
 
 SUFFIXES = {12: "T", 9: "B", 6: "M", 3: "K"}
 
@@ -51,7 +63,7 @@ def delay_word(start: datetime, end: datetime) -> str:
     days = int(np.busday_count(first, last))
     if days in BUSINESS_DAYS:
         return BUSINESS_DAYS[days]
-    return next((word for bound, word in LONGER.items() if days <= bound), "months")
+    return next((word for word, bound in LONGER.items() if days <= bound), "months")
 
 
 def magnitude(value: float) -> str:
@@ -90,3 +102,17 @@ def parse_date(value: Any) -> datetime | None:
 def is_number(value: Any) -> bool:
     """Whether it counts or measures something; truth values do not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def to_float(number: float) -> float:
+    """As a float; infinite if it is an integer that is too large for one."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def label(value: Any) -> str:
+    """A value as text by which it is recognised: 1.0 and 1 are the same."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else str(value)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
-from math import isclose
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from math import isclose, isfinite, isnan
+from operator import itemgetter
 from typing import Any
 
 from procutils.cases import Event
-from procutils.words import delay_word, is_number, magnitude, parse_date, words
+from procutils.words import (
+    delay_word,
+    is_number,
+    label,
+    magnitude,
+    parse_date,
+    to_float,
+    words,
+)
 
 #: What the ranges between limits are called, by how many there are.
 RANGES = {
@@ -28,29 +39,62 @@ Key = str
 class Memory:
     """What a case has said so far.
 
-    latest: the latest value of each field. totals: the sum of each numeric field.
+    said: of each field every time that it was said: the number of the event, the value, and the sum
+        of its numbers so far. events: how many have come. now: when the latest came.
     """
 
-    latest: dict[Key, Any] = field(default_factory=dict)
-    totals: dict[Key, float] = field(default_factory=dict)
+    said: dict[Key, list[tuple[int, Any, float]]] = field(default_factory=dict)
+    events: int = 0
+    now: datetime | None = None
 
     def add(self, event: Event) -> None:
+        """An event has come."""
         for name, value in event.data.items():
-            key = f"{event.type}.{name}"
-            self.latest[key] = value
-            if is_number(value):
-                self.totals[key] = self.totals.get(key, 0) + value
+            times = self.said.setdefault(f"{event.type}.{name}", [])
+            total = times[-1][2] if times else 0.0
+            times.append((self.events, value, total + _number(value)))
+        self.events, self.now = self.events + 1, event.at
+
+    def until_now(self) -> Memory:
+        """A memory that stays as this one is now, and costs nothing, for both share what was said;
+        only this one may grow."""
+        return replace(self)
+
+    def keys(self) -> list[Key]:
+        """The fields that were said."""
+        return [key for key in self.said if self.has(key)]
+
+    def has(self, key: Key) -> bool:
+        """Whether a field was said, if only that it is None."""
+        return key in self.said and self.said[key][0][0] < self.events
+
+    def latest(self, key: Key) -> Any:
+        """What a field last said; None if nothing."""
+        return self._last(key)[0]
 
     def value(self, key: Key, event: Event) -> Any:
-        """The value of a field when ``event`` has just come; None if nothing held it yet."""
-        type_, _, name = key.rpartition(".")
-        return event.data.get(name) if type_ == event.type else self.latest.get(key)
+        """What a field says when ``event`` has just come; None if nothing."""
+        name = name_in(event.type, key)
+        return self.latest(key) if name is None else event.data.get(name)
 
     def total(self, key: Key, event: Event) -> float:
         """The sum of a field when ``event`` has just come."""
-        type_, _, name = key.rpartition(".")
-        now = event.data.get(name) if type_ == event.type else None
-        return self.totals.get(key, 0) + (now if is_number(now) else 0)
+        name = name_in(event.type, key)
+        return self._last(key)[1] + (0 if name is None else _number(event.data.get(name)))
+
+    def _last(self, key: Key) -> tuple[Any, float]:
+        times = self.said.get(key, [])
+        n = bisect_left(times, self.events, key=itemgetter(0))
+        return times[n - 1][1:] if n else (None, 0.0)
+
+
+def name_in(type_: str, key: Key) -> str | None:
+    """The name of a field of this event type; None if it is one of another type."""
+    return key[len(type_) + 1 :] if key.startswith(f"{type_}.") else None
+
+
+def _number(value: Any) -> float:
+    return to_float(value) if is_number(value) else 0.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +108,7 @@ class Field:
         an earlier field, ``map`` (the value that goes with that of another field), ``total`` of one
         over the case, ``rest`` (a field less the total of another), ``product`` of two.
     like: the fields of the case, as ``type.field``, that it is compared with.
-    mapping: for ``map``, the pairs: the other's value as text, and the one that goes with it.
+    mapping: for ``map``, the pairs: the other's value and the one that goes with it, both as text.
     limits: for numbers, rising; a value that equals a limit is above it.
     usual: what it always said in training. It is then written only where it says something else:
         what always holds is not worth a token, and what breaks it should stand out.
@@ -74,7 +118,7 @@ class Field:
     kind: str
     like: tuple[Key, ...] = ()
     limits: tuple[float, ...] = ()
-    mapping: tuple[tuple[str, Any], ...] = ()
+    mapping: tuple[tuple[str, str], ...] = ()
     usual: str | None = None
 
     def written(self, event: Event, memory: Memory) -> str:
@@ -90,57 +134,74 @@ class Field:
         memory: of the case before ``event``.
         """
         if self.kind == "due":
-            date = parse_date(memory.latest.get(self.like[0]))
-            days = (event.at.date() - date.date()).days if date else None
-            return "" if days is None else "late" if days > 0 else "early" if days < 0 else "due"
+            return self._due(event, memory)
         value = event.data.get(self.name)
-        if value is None:
-            return "none"
         if self.kind in RELATIONS:
             return self._compared(value, self.expected(event, memory))
+        if value is None:
+            return "none"
         if self.kind == "actor":
-            earlier = {key: memory.latest[key] for key in self.like if key in memory.latest}
-            met = [key for key, who in earlier.items() if who == value]
-            someone = "other" if earlier else "someone"
-            return words(met[-1].rpartition(".")[2]) if met else someone
+            return self._who(value, memory)
         if self.kind == "date" and (due := parse_date(value)):
             return delay_word(event.at, due)
         if isinstance(value, list):
             return words(", ".join(map(str, value)))
         if not is_number(value):
             return words(str(value))
-        if self.kind == "number" and self.limits:
+        if self.kind == "number" and self.limits and not isnan(to_float(value)):
             return RANGES[len(self.limits) + 1][bisect_right(self.limits, value)]
         return magnitude(value)
 
     def expected(self, event: Event, memory: Memory) -> Any:
-        """What a related field should hold; None if this cannot be told, or for other kinds."""
-        if self.kind not in RELATIONS:
-            return None
+        """What a related field should hold (``map``: as text); None if this cannot be told."""
         first = memory.value(self.like[0], event)
         if self.kind == "copy":
             return first
         if self.kind == "map":
-            return dict(self.mapping).get(str(first))
+            return None if first is None else self._goes_with.get(label(first))
         if self.kind == "total":
             return memory.total(self.like[0], event)
         if not is_number(first):
             return None
         if self.kind == "rest":
-            return first - memory.total(self.like[1], event)
+            return to_float(first) - memory.total(self.like[1], event)
         second = memory.value(self.like[1], event)
-        return first * second if is_number(second) else None
+        return to_float(first) * to_float(second) if is_number(second) else None
+
+    @cached_property
+    def _goes_with(self) -> dict[str, str]:
+        return dict(self.mapping)
 
     def _compared(self, value: Any, expected: Any) -> str:
-        if expected is None:
+        if expected is None or expected != expected:  # NaN
             return ""
-        if value == expected:
+        if value is None:
+            return "none"
+        if self.kind == "map":
+            return "same" if label(value) == label(expected) else "other"
+        if not (is_number(value) and is_number(expected)):
+            alike = isinstance(value, bool) == isinstance(expected, bool) and value == expected
+            return "same" if alike else "other"
+        a, b = to_float(value), to_float(expected)
+        cents = 0 if self.kind == "copy" else CENT
+        close = isfinite(a) and isfinite(b) and isclose(a, b, rel_tol=1e-9, abs_tol=cents)
+        if value == expected or close:
             return "same"
-        if self.kind == "map" or not (is_number(value) and is_number(expected)):
-            return "other"
-        if isclose(value, expected, rel_tol=1e-9, abs_tol=CENT):
-            return "same"
-        return "more" if value > expected else "less"
+        return "more" if value > expected else "less" if value < expected else "other"
+
+    def _who(self, value: Any, memory: Memory) -> str:
+        earlier = {key: memory.latest(key) for key in self.like if memory.has(key)}
+        met = [key for key, who in earlier.items() if who == value]
+        if met:
+            return words(met[-1].rpartition(".")[2])
+        return "other" if earlier else "someone"
+
+    def _due(self, event: Event, memory: Memory) -> str:
+        date = parse_date(memory.latest(self.like[0]))
+        if date is None:
+            return ""
+        today, day = event.at.astimezone(UTC).date(), date.date()
+        return "late" if today > day else "early" if today < day else "due"
 
 
 RELATIONS = ("copy", "map", "total", "rest", "product")

@@ -20,7 +20,8 @@ from procutils.finance.grammar import TIERS
 from procutils.finance.payment_events import DUAL_LIMIT, SINGLE_LIMIT
 from procutils.finance.processes import PROCESSES, simulate
 from procutils.finance.risk_events import ACKNOWLEDGE_WITHIN
-from procutils.finance.waiting import is_overdue, longest_wait, young
+from procutils.finance.waiting import is_overdue, longest_wait
+from procutils.silence import young
 
 CASES = simulate(seed=11, cases=1_000, rate=1.0)
 PER_TIER = 120

@@ -23,7 +23,8 @@ from procutils.finance.events import (
     TradeSettled,
 )
 from procutils.finance.risk_events import ACKNOWLEDGE_WITHIN
-from procutils.finance.waiting import longest_wait, young
+from procutils.finance.waiting import longest_wait
+from procutils.silence import young
 
 DRAWS = 5  # of a delay, until one fits the business hours of what follows
 

@@ -46,13 +46,3 @@ def is_overdue(case: Case, now: datetime) -> Violation | None:
     last = case.types[-1]
     rule = f"after {last} comes something within {wait}"
     return Violation(len(case.events), END, rule, "silence", "timestamp", str(now))
-
-
-def young(case: Case, rng: random.Random) -> tuple[Case, datetime]:
-    """A case as it was at a random moment of its life, and that moment: it is legitimately waiting.
-
-    Uniform from its first event on to just before its last.
-    """
-    life = case.events[-1].at - case.events[0].at
-    now = case.events[0].at + timedelta(seconds=rng.randrange(int(life.total_seconds())))
-    return Case(case.id, [event for event in case.events if event.at <= now]), now

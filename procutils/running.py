@@ -1,0 +1,128 @@
+"""A case as it runs, with what the model remembers of it: a new event costs its own tokens only."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import datetime
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from procutils.cases import END, Case, Event, EventScore
+from procutils.encoding import Encoding
+from procutils.token_scores import TokenScore, event_score, token_scores
+from procutils.tokens import text_ids
+from procutils.words import DELAY_WORDS, delay_word
+from procutils.written import Memory
+
+
+class Running:
+    """One case, event by event, as :meth:`Predictor.score_cases` would score it as a whole.
+
+    The model's keys and values of all tokens so far are kept (some 23 kB a token for the default
+    model in float32), so nothing is read twice.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        encoding: Encoding,
+        case: Case,
+    ) -> None:
+        """case: what has come so far, perhaps no event yet; its id names the category."""
+        self._model, self._tokenizer, self._encoding = model, tokenizer, encoding
+        self._memory = Memory()
+        texts = [encoding.prompt(case)]
+        for event in case.events:
+            texts += [text for _, text in encoding.event(event, self._memory)]
+        self._cache, self._next = None, None
+        self._read([token for text in texts for token in text_ids(tokenizer, text)])
+
+    @torch.inference_mode()
+    def add(self, event: Event) -> EventScore:
+        """The score of the event that has just come, which is remembered."""
+        parts = self._encoding.event(event, self._memory)
+        ids = [text_ids(self._tokenizer, text) for _, text in parts]
+        tokens = self._read([token for of_part in ids for token in of_part])
+        named = []
+        for (name, _), of_part in zip(parts, ids, strict=True):
+            named.append((name, tokens[: len(of_part)]))
+            tokens = tokens[len(of_part) :]
+        return event_score(event.type, named)
+
+    @torch.inference_mode()
+    def end(self) -> EventScore:
+        """The score of the end of the case, should it have come now; nothing is remembered."""
+        target = torch.tensor([[self._tokenizer.eos_token_id]], device=self._next.device)
+        (token,) = _listed(self._next[None, None], target)
+        return event_score(END, [(END, [token])])
+
+    def next_events(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k likeliest next event types with their probabilities, END among them.
+
+        Every type known to the encoding is asked for; what is left to 1 went to words that name
+        none.
+        """
+        names, log_p, _ = self._after_names()
+        known = dict(zip(names, log_p.exp().tolist(), strict=True)) | {END: self._end_probability()}
+        return sorted(known.items(), key=lambda pair: -pair[1])[:k]
+
+    def silence(self, now: datetime) -> float:
+        """log p(nothing has come by ``now``), in nats: the case is over, or the next event takes
+        at least as long as it has been silent for.
+
+        Raises ValueError if the case has no event yet, or one after ``now``.
+        """
+        if self._memory.now is None or now < self._memory.now:
+            raise ValueError(f"the latest event came at {self._memory.now}: give a time after it")
+        word = delay_word(self._memory.now, now)
+        longer = [text_ids(self._tokenizer, f" {w}")[0] for w in _from(word)]
+        _, log_p, following = self._after_names()
+        still = (log_p.exp() * following[:, longer].exp().sum(1)).sum()
+        return float((still + self._end_probability()).clamp(max=1.0).log())
+
+    def _end_probability(self) -> float:
+        return float(self._next.log_softmax(0)[self._tokenizer.eos_token_id].exp())
+
+    @torch.inference_mode()
+    def _after_names(self) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+        """The known event types, the log-probability of each name now, and what would follow it.
+
+        Shapes: [types], [types, vocabulary] (log-probabilities).
+        """
+        names = list(self._encoding.names)
+        ends = [text_ids(self._tokenizer, name) for name in self._encoding.names.values()]
+        width, device = max(map(len, ends)), self._next.device
+        rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
+        cache = deepcopy(self._cache)
+        cache.batch_repeat_interleave(len(ends))
+        after = self._model(input_ids=rows, past_key_values=cache).logits.float().log_softmax(2)
+        lengths = torch.tensor([len(end) for end in ends], device=device)
+        steps = after[:, :-1].gather(2, rows[:, 1:, None])[..., 0]
+        within = torch.arange(1, width, device=device) < lengths[:, None]
+        log_p = self._next.log_softmax(0)[rows[:, 0]] + (steps * within).sum(1)
+        return names, log_p.cpu(), after[torch.arange(len(ends)), lengths - 1].cpu()
+
+    @torch.inference_mode()
+    def _read(self, ids: list[int]) -> list[TokenScore]:
+        """Read tokens, and say how probable each was; the very first counts for nothing."""
+        rows = torch.tensor([ids], device=self._model.device)
+        read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
+        logits = read.logits.float()
+        before = logits[:, :1] if self._next is None else self._next[None, None]
+        self._cache, self._next = read.past_key_values, logits[0, -1]
+        return _listed(torch.cat([before, logits[:, :-1]], dim=1), rows)
+
+
+def _listed(logits: torch.Tensor, targets: torch.Tensor) -> list[TokenScore]:
+    """The scores of a single row."""
+    return [
+        TokenScore(*values)
+        for values in zip(*(v[0].tolist() for v in token_scores(logits, targets)), strict=True)
+    ]
+
+
+def _from(word: str) -> tuple[str, ...]:
+    """The delay words that say at least so long."""
+    return DELAY_WORDS[DELAY_WORDS.index(word) :]
