@@ -28,6 +28,9 @@ class Actor:
     def work(self) -> float | None:
         raise NotImplementedError
 
+    def ended(self) -> None:
+        """Called when the thread ends, asked to or by a fault."""
+
     def refusal(self) -> Exception:
         """What ``ask`` raises once the thread has ended."""
         raise NotImplementedError
@@ -71,6 +74,7 @@ class Actor:
                 _, answer = self._inbox.get()
                 if answer is not None:
                     answer.set_exception(self.refusal())
+            self.ended()
 
     def _round(self, sleep: float | None) -> None:
         try:

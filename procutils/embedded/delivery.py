@@ -97,11 +97,14 @@ class Delivery:
             (self.replayed if message.replayed else self.fresh).append(message)
 
     def disconnect(self, consumer: Consumer) -> None:
-        """What the consumer had in flight goes to others, as after a timeout."""
+        """What the consumer had in flight goes to others. It counts as a retry, but parks nothing:
+        that a consumer goes away says little about the message."""
         if consumer in self.consumers:
             self.consumers.remove(consumer)
             for id in [id for id, sent in self.sent.items() if sent.consumer is consumer]:
-                self._again(self._take(id), "Its consumer went away.")
+                message = self._take(id)
+                message.retries += 1
+                self.retrying.append(message)
 
     def ack(self, ids: Iterable[bytes]) -> None:
         for id in ids:

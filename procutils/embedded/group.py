@@ -6,7 +6,6 @@ consumer, an append, or the time at which a message or a checkpoint is due.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -18,21 +17,18 @@ from .delivery import Consumer, Delivery, Message
 from .expected import find_stream
 from .log import Log
 from .messages import ALL
+from .parking import parked_link, parked_stream
 from .reading import StreamNotFound, Window, read_stream
 from .refusals import SubscriptionDropped, TooManyConsumers
 from .schema import StoreFailed
 from .settings import Settings
 from .sources import make_source
-from .transaction import LINK, METADATA, NewRecord, random_id, system_record
+from .transaction import METADATA, system_record
 
 #: Nothing more is read while this much waits to be settled, in bytes.
 MAX_HELD_BYTES = 16 * 2**20
 #: A checkpoint is due when so many records were considered, although none of them was wanted.
 MAX_SKIPPED = 10_000
-
-
-def parked_stream(source: str, name: str) -> str:
-    return f"$persistentsubscription-{source}::{name}-parked"
 
 
 class Group(Actor):
@@ -68,9 +64,9 @@ class Group(Actor):
         parked stream. It is parked no longer when it is settled."""
         self.ask(partial(self._replay, stop_at))
 
-    def stop(self, why: Exception) -> None:
-        """Write the checkpoint, and end all consumers with ``why``."""
-        self.close(partial(self._stop, why))
+    def stop(self) -> None:
+        """Write the checkpoint, and end all consumers with SubscriptionDropped."""
+        self.close(self._last)
 
     def news(self) -> None:
         """Something was appended: called by the writer. Told once until the thread looks."""
@@ -82,6 +78,10 @@ class Group(Actor):
 
     def refusal(self) -> Exception:
         return SubscriptionDropped(self.source_name, self.name)
+
+    def ended(self) -> None:
+        for consumer in self.delivery.consumers:
+            consumer.outbox.put(self.refusal())
 
     def work(self) -> float | None:
         try:
@@ -219,7 +219,7 @@ class Group(Actor):
             with self.log.transaction() as transaction:
                 if parking:
                     transaction.revive(self.parked_stream)
-                    transaction.write(self.parked_stream, [_parked(*each) for each in parking])
+                    transaction.write(self.parked_stream, [parked_link(*each) for each in parking])
                 if cut > self._cut:
                     kept = transaction.metadata(self.parked_stream) | {"$tb": cut}
                     transaction.write(f"$${self.parked_stream}", [system_record(METADATA, kept)])
@@ -233,21 +233,10 @@ class Group(Actor):
         self._stored_at = time.monotonic()
         self._store_now = False
 
-    def _stop(self, why: Exception) -> None:
+    def _last(self) -> None:
         self.log.unlisten(self.news)
-        for consumer in self.delivery.consumers:
-            consumer.outbox.put(why)
-        # Where the checkpoint cannot be written, more is delivered again.
-        with suppress(StoreFailed):
+        with suppress(StoreFailed):  # without a checkpoint more is delivered again
             self._store()
-
-
-def _parked(message: Message, reason: str) -> NewRecord:
-    """The link that stands for a message in the stream of parked ones."""
-    event = message.found.event
-    why = {"added": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": reason}
-    data = f"{event.revision}@{event.stream}".encode()
-    return NewRecord(random_id(), LINK, False, data, json.dumps(why).encode())
 
 
 def _nothing() -> None:

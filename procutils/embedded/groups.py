@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from .group import Group, parked_stream
+from .group import Group
 from .log import Log
-from .refusals import SubscriptionDropped, SubscriptionExists, SubscriptionNotFound
+from .parking import parked_stream
+from .refusals import SubscriptionExists, SubscriptionNotFound
 from .settings import Settings
 from .sources import first_place, make_source
 
@@ -58,7 +59,7 @@ class Groups:
         there is no checkpoint yet. Raises SubscriptionNotFound."""
         with self._changing:
             group = self.find(source, name)
-            group.stop(SubscriptionDropped(source, name))
+            group.stop()
             with self.log.reading() as connection:
                 start, checkpoint = connection.execute(
                     "SELECT start, checkpoint FROM subscription WHERE source = ? AND name = ?",
@@ -82,7 +83,7 @@ class Groups:
     def delete(self, source: str, name: str) -> None:
         """With what it has parked. Raises SubscriptionNotFound."""
         with self._changing:
-            self.find(source, name).stop(SubscriptionDropped(source, name))
+            self.find(source, name).stop()
             parked = parked_stream(source, name)
             with self.log.transaction() as transaction:
                 transaction.connection.execute(
@@ -96,7 +97,7 @@ class Groups:
         """Write all checkpoints and end all consumers, before the log is closed."""
         with self._changing:
             for group in self._groups.values():
-                group.stop(SubscriptionDropped(group.source_name, group.name))
+                group.stop()
 
 
 def _before(start: int, checkpoint: int | None) -> int:
