@@ -78,13 +78,11 @@ class Detector:
         cases: Sequence[Case],
         alpha: float,
         scores: Sequence[Sequence[EventScore]] | None = None,
-        waits: bool = False,
     ) -> Self:
         """Learn what is normal from normal cases that the scorer was not trained on.
 
         alpha: the share of normal cases, per process, that may be flagged. scores: those of
-        ``cases``, if they are there already. waits: whether to learn silences as well, at a random
-        moment of each case; only a SilenceScorer can. Raises ValueError where too few cases of a
+        ``cases``, if they are there already. Raises ValueError where too few cases of a
         process are left for the verdict: with fewer than 1/alpha − 1 nothing could ever be flagged.
         """
         if not 0 < alpha < 1:
@@ -104,13 +102,18 @@ class Detector:
                     "with more cases, or raise alpha"
                 )
             ranks[category] = sorted(usual.case(category, of_case) for of_case in judged)
-        silences: dict[str, list[float]] = {}
-        if waits:
-            seen = waiting(cases, seed=0)
-            for (case, _), log_p in zip(seen, scorer.silences(seen), strict=True):
-                silences.setdefault(case.category, []).append(-log_p)
-        silences = {category: sorted(values) for category, values in sorted(silences.items())}
-        return cls(scorer, usual, ranks, silences, Normal.of(cases), alpha)
+        return cls(scorer, usual, ranks, {}, Normal.of(cases), alpha)
+
+    def learn_silences(self, cases: Iterable[Case], seed: int = 0) -> None:
+        """Learn how normal cases wait, each looked at once, at a random moment of its life.
+
+        cases: normal ones that the scorer was not trained on; the scorer must be a SilenceScorer.
+        """
+        seen = waiting(cases, seed)
+        found: dict[str, list[float]] = {}
+        for (case, _), log_p in zip(seen, self.scorer.silences(seen), strict=True):
+            found.setdefault(case.category, []).append(-log_p)
+        self.silences = {category: sorted(nats) for category, nats in sorted(found.items())}
 
     def save(self, path: str | Path) -> None:
         """Write what is normal into the folder of the model."""
@@ -192,7 +195,7 @@ class Detector:
         """
         if case.category not in self.silences:
             raise ValueError(
-                f"no calibrated silences for {case.category!r}: calibrate with waits=True"
+                f"no calibrated silences for {case.category!r}: call learn_silences first"
             )
         (log_p,) = self.scorer.silences([(case, now)])
         p_value = _p_value(self.silences[case.category], -log_p)
