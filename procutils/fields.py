@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from scipy.stats import chi2_contingency, false_discovery_control
 
 from procutils.cases import Case
+from procutils.dependence import FieldKey, by_case, course, dependences
 from procutils.limits import limits
-from procutils.occurrences import Occurrence, occurrences
-from procutils.relations import LEAST, relation
-from procutils.words import is_number, parse_date
+from procutils.occurrences import Occurrence, occurrences, said_before
+from procutils.relations import LEAST, Earlier, mostly, relations
+from procutils.words import is_number, label, parse_date, to_float
 from procutils.written import Field
 
 #: A text or number with at most this many different values is a category.
 MAX_CATEGORIES = 12
-#: At most this share of the dependences taken for real may be chance (Benjamini & Hochberg 1995).
-FALSE_DISCOVERIES = 0.05
 
 #: Why a field is left out that no test of independence finds to depend on anything.
 UNRELATED = "tells nothing about the rest of the case"
-
-Key = tuple[str, str]
-"""An event type, and the name of a field in its data."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +37,6 @@ class Finding:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Test:
-    """A test of independence: the fields that stay if it fails, what they depend on then."""
-
-    keys: tuple[Key, ...]
-    about: tuple[str, ...]  # for each of ``keys``
-    p: float
-
-
 def survey(cases: Sequence[Case]) -> list[Finding]:
     """A finding for every field, by event type, in the order in which the data holds them.
 
@@ -64,24 +49,44 @@ def survey(cases: Sequence[Case]) -> list[Finding]:
     """
     seen = occurrences(cases)
     actors = _actors(seen)
-    drafts = {
-        (type_, name): _kind(type_, name, found, actors)
-        for type_, found in sorted(seen.items())
-        for name in dict.fromkeys(name for one in found for name in one.event.data)
-    }
+    drafts: dict[FieldKey, tuple[Field | None, str]] = {}
+    for type_, found in sorted(seen.items()):
+        earlier = Earlier(found)
+        follows = relations(found, earlier)
+        for name in dict.fromkeys(name for one in found for name in one.event.data):
+            if item := follows.get(name):
+                drafts[type_, name] = item, f"always {item.kind} of {' and '.join(item.like)}"
+            else:
+                drafts[type_, name] = _kind(type_, name, found, earlier, actors)
     doubtful = {
-        key: (item, seen[key[0]])
+        key: item
         for key, (item, _) in drafts.items()
         if item is not None and item.kind in ("category", "number", "date") and item.usual is None
     }
-    codes = {key for key in doubtful if ".".join(key) in actors}
-    labels = _labels(doubtful, codes)
-    reasons = _dependences(doubtful, codes, labels)
-    telling = {key: of_case for key, of_case in labels.items() if key in reasons}
+    texts = {
+        key: [item.text(one.event, one.memory) for one in seen[key[0]]]
+        for key, item in doubtful.items()
+        if item.kind != "number"
+    }
+    # A code often just says once more what another field says in words: only the course counts.
+    codes = {key for key in texts if ".".join(key) in actors}
+    labels = {
+        key: by_case(said, seen[key[0]], len(cases))
+        for key, said in texts.items()
+        if doubtful[key].kind == "category" and key not in codes
+    }
+    reasons = dependences(seen, texts, labels, codes)
+    telling = [said for key, said in labels.items() if key in reasons]
+    questions: dict[str, list[np.ndarray]] = {}
     findings = []
     for key, (item, reason) in drafts.items():
         if key in doubtful and item.kind == "number":
-            item, reason = _number(item, seen[key[0]], telling)
+            found = seen[key[0]]
+            if key[0] not in questions:
+                places = [one.case for one in found]
+                others = [said[places] for said in telling]
+                questions[key[0]] = [*course(found).values(), *others]
+            item, reason = _number(item, found, questions[key[0]])
         elif key in doubtful:
             item, reason = (item, reasons[key]) if key in reasons else (None, UNRELATED)
         findings.append(Finding(*key, item, reason))
@@ -113,30 +118,24 @@ def _actors(seen: dict[str, list[Occurrence]]) -> dict[str, set[str]]:
 
 
 def _kind(
-    type_: str, name: str, seen: list[Occurrence], actors: dict[str, set[str]]
+    type_: str,
+    name: str,
+    seen: Sequence[Occurrence],
+    earlier: Earlier,
+    actors: dict[str, set[str]],
 ) -> tuple[Field | None, str]:
     """How a field would be written, or None if it cannot tell anything; and the reason."""
-    if (item := relation(type_, name, seen)) is not None:
-        return item, f"always {item.kind} of {' and '.join(item.like)}"
     values = [one.value(name) for one in seen]
     present = [value for value in values if value is not None]
-    distinct = {str(value) for value in values}
+    distinct = {label(value) for value in values}
     if people := actors.get(f"{type_}.{name}"):
-        met = set().union(*(one.memory.latest for one in seen))
-        like = tuple(sorted(key for key in met if actors.get(key, set()) & people))
+        like = tuple(key for key in said_before(seen) if actors.get(key, set()) & people)
         if like:
             return _usual(Field(name, "actor", like), seen, "actor: which one of before, or other")
         if len(distinct) > MAX_CATEGORIES:
             return None, "a name, with nobody before it to compare"
     if all(map(is_number, present)) and len(distinct) > MAX_CATEGORIES:
-        copies = Counter(
-            key
-            for one in seen
-            for key, value in one.memory.latest.items()
-            if value is not None and value == one.value(name)
-        )
-        if copies and 2 * max(copies.values()) > len(seen):
-            like = max(sorted(copies), key=copies.__getitem__)
+        if like := mostly(name, seen, earlier):
             return Field(name, "copy", (like,)), f"mostly a copy of {like}"
         return Field(name, "number"), ""
     if present and all(parse_date(value) for value in present):
@@ -152,6 +151,8 @@ def _usual(item: Field, seen: list[Occurrence], reason: str) -> tuple[Field | No
     if len(texts) > 1:
         return item, reason
     (text,) = texts
+    if not text:
+        return None, "nothing to compare with"
     if len(seen) < LEAST:
         return None, f"always the same, but seen {len(seen)} times only"
     return replace(item, usual=text), f"always {text}"
@@ -161,13 +162,15 @@ def _is_date(item: Field | None) -> bool:
     return item is not None and item.kind == "date"
 
 
-def _due(seen: dict[str, list[Occurrence]], dates: set[Key]) -> list[Finding]:
+def _due(seen: dict[str, list[Occurrence]], dates: set[FieldKey]) -> list[Finding]:
     """For events that come right after one with a date in it: were they before it, or after?"""
     found = []
     for type_, name in sorted(dates):
         for after, following in sorted(seen.items()):
             direct = sum(one.previous == type_ for one in following)
-            if direct < max(LEAST, len(following) / 5) or name in following[0].event.data:
+            if direct < max(LEAST, len(following) / 5) or any(
+                name in one.event.data for one in following
+            ):
                 continue
             item = Field(name, "due", (f"{type_}.{name}",))
             item, reason = _usual(item, following, f"before or after {type_}.{name}")
@@ -176,18 +179,13 @@ def _due(seen: dict[str, list[Occurrence]], dates: set[Key]) -> list[Finding]:
 
 
 def _number(
-    item: Field, seen: list[Occurrence], labels: dict[Key, dict[int, str]]
+    item: Field, seen: Sequence[Occurrence], questions: Sequence[np.ndarray]
 ) -> tuple[Field | None, str]:
-    """A number with the limits at which something changes.
-
-    labels: the categories that tell something, by case.
-    """
-    known = [one for one in seen if one.value(item.name) == one.value(item.name) is not None]
-    questions = [
-        *_course(known).values(),
-        *([of_case.get(one.case) for one in known] for of_case in labels.values()),
-    ]
-    found = limits([one.value(item.name) for one in known], questions)
+    """A number with the limits at which the answer to one of the questions changes."""
+    values = [one.value(item.name) for one in seen]
+    numbers = np.array([np.nan if value is None else to_float(value) for value in values])
+    known = ~np.isnan(numbers)
+    found = limits(numbers[known], [answers[known] for answers in questions])
     if found:
         return replace(item, limits=found), f"something changes at {', '.join(map(_plain, found))}"
     return None, "a number without a limit at which anything changes"
@@ -195,79 +193,3 @@ def _number(
 
 def _plain(number: float) -> str:
     return f"{number:,.10g}"
-
-
-def _course(seen: list[Occurrence]) -> dict[str, list[str]]:
-    """What a field may tell about the course of the case: question → an answer per occurrence."""
-    course = {
-        "the next event": [one.next for one in seen],
-        "the next delay": [one.next_delay for one in seen],
-        "the delay before": [one.delay for one in seen],
-    }
-    for type_ in sorted(set().union(*(one.later for one in seen))):
-        course[f"{type_}, later or not"] = [str(type_ in one.later) for one in seen]
-    return course
-
-
-def _labels(
-    candidates: dict[Key, tuple[Field, list[Occurrence]]], codes: set[Key]
-) -> dict[Key, dict[int, str]]:
-    """The categories: case number → what it says there."""
-    return {
-        key: {one.case: item.text(one.event, one.memory) for one in seen}
-        for key, (item, seen) in candidates.items()
-        if item.kind == "category" and key not in codes
-    }
-
-
-def _dependences(
-    candidates: dict[Key, tuple[Field, list[Occurrence]]],
-    codes: set[Key],
-    labels: dict[Key, dict[int, str]],
-) -> dict[Key, str]:
-    """The candidates that depend on something in their cases, with what they depend on most.
-
-    codes: candidates that only the course of the case counts for: a code often just says once more
-        what another field says in words.
-    """
-    tests: list[_Test] = []
-    for key, (item, seen) in candidates.items():
-        if item.kind == "number":
-            continue
-        texts = [item.text(one.event, one.memory) for one in seen]
-        tests += [
-            _Test((key,), (what,), _p_value(texts, answers))
-            for what, answers in _course(seen).items()
-        ]
-        for other, of_case in ({} if key in codes else labels).items():
-            both = [i for i, one in enumerate(seen) if one.case in of_case]
-            if both and other != key:
-                target = [of_case[seen[i].case] for i in both]
-                names = (".".join(other), ".".join(key))
-                p = _p_value([texts[i] for i in both], target)
-                tests.append(_Test((key, other), names, p))
-    tests = [test for test in tests if test.p < 1]
-    adjusted = false_discovery_control([test.p for test in tests]) if tests else []
-    reasons: dict[Key, str] = {}
-    for p, test in sorted(zip(adjusted, tests, strict=True), key=lambda pair: pair[0]):
-        if p < FALSE_DISCOVERIES:
-            for key, what in zip(test.keys, test.about, strict=True):
-                reasons.setdefault(key, f"depends on: {what} (p ≤ {max(p, 1e-99):.0e})")
-    return reasons
-
-
-def _p_value(texts: Sequence[str], answers: Sequence[Any]) -> float:
-    """Pearson's chi-square test of independence; 1.0 where one of the two is constant."""
-    rows, row = np.unique(_frequent(texts), return_inverse=True)
-    columns, column = np.unique(_frequent(answers), return_inverse=True)
-    if min(len(rows), len(columns)) < 2:
-        return 1.0
-    table = np.zeros((len(rows), len(columns)))
-    np.add.at(table, (row, column), 1)
-    return float(chi2_contingency(table, correction=False).pvalue)
-
-
-def _frequent(labels: Sequence[Any], least: int = 5) -> list[str]:
-    """Rare labels (fewer than ``least``) together: the tests' approximations need counts."""
-    counts = Counter(labels)
-    return [str(label) if counts[label] >= least else "(rare)" for label in labels]

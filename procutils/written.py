@@ -137,7 +137,7 @@ class Field:
             return self._due(event, memory)
         value = event.data.get(self.name)
         if self.kind in RELATIONS:
-            return self._compared(value, self.expected(event, memory))
+            return self.compared(value, self.expected(event, memory))
         if value is None:
             return "none"
         if self.kind == "actor":
@@ -172,7 +172,8 @@ class Field:
     def _goes_with(self) -> dict[str, str]:
         return dict(self.mapping)
 
-    def _compared(self, value: Any, expected: Any) -> str:
+    def compared(self, value: Any, expected: Any) -> str:
+        """A value of a related field, against the one that it should have."""
         if expected is None or expected != expected:  # NaN
             return ""
         if value is None:
