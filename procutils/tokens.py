@@ -38,16 +38,8 @@ class Tokens:
 
     @property
     def labels(self) -> list[int]:
-        """What training shall predict: the words that name each event, and the end of the case.
-
-        The rest is masked: delays and fields are read to predict what comes next. They are noisier
-        than names, and to learn them too leaves less of a short training for the names.
-        """
-        labels = [MASKED] * len(self.ids)
-        for span in self.spans:
-            if span.part in ("type", END):
-                labels[span.start : span.stop] = self.ids[span.start : span.stop]
-        return labels
+        """What training shall predict: everything but the prompt, which is masked."""
+        return [MASKED] * self.prompt + self.ids[self.prompt :]
 
 
 def tokenise(

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
@@ -68,6 +68,12 @@ def schedule(rows: Dataset, epochs: int, batch_size: int, seed: int = 7) -> Data
     return rows.select(order)
 
 
+def top_third(model: PreTrainedModel) -> list[int]:
+    """The indices of the layers nearest to the output, a third of all."""
+    layers = model.config.num_hidden_layers
+    return list(range(layers * 2 // 3, layers))
+
+
 def options(
     hardware: Hardware,
     output: Path,
@@ -81,14 +87,14 @@ def options(
 ) -> dict[str, Any]:
     """What TRL is told on this hardware; its defaults that need a GPU are turned off on a CPU.
 
-    A checkpoint is kept every 20 steps, so that an interrupted training resumes.
+    A checkpoint is kept every 40 steps, so that an interrupted training resumes.
     """
     return {
         "output_dir": str(output),
         "num_train_epochs": 1,  # of a schedule that holds them all
         "learning_rate": learning_rate,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 5,
+        "warmup_steps": 0.05,  # a share of all
         "per_device_train_batch_size": batch_size,
         "gradient_accumulation_steps": gradient_accumulation,
         "activation_checkpointing": activation_checkpointing,
@@ -100,7 +106,7 @@ def options(
         "packing": False,  # needs FlashAttention; the cases are short
         "dataloader_pin_memory": hardware.device == "cuda",
         "save_strategy": "steps",
-        "save_steps": 20,
+        "save_steps": 40,
         "save_total_limit": 1,
         "logging_steps": 1,
         "report_to": "none",

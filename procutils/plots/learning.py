@@ -143,3 +143,33 @@ def p_value_uniformity(
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return fig
+
+
+@styled
+def probabilities(
+    x: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    title: str,
+    x_label: str,
+    *,
+    limits: Sequence[float] = (),
+    logarithmic: bool = False,
+) -> Figure:
+    """How probabilities change with one number: a curve per name, a dashed line per limit.
+
+    x: the numbers, rising. curves: name → probability at each of them, in [0, 1].
+    """
+    if wrong := [name for name, values in curves.items() if len(values) != len(x)]:
+        raise ValueError(f"{wrong[0]} has {len(curves[wrong[0]])} values for {len(x)} numbers")
+    fig, axes = figure(title, x_label, "probability", height=3.6)
+    for i, (name, values) in enumerate(curves.items()):
+        look = {"color": cycle(PALETTE, i), "ls": cycle(LINES, i), "marker": cycle(MARKERS, i)}
+        axes.plot(x, values, mfc="white", lw=1.8, label=name, **look)
+    for limit in limits:
+        axes.axvline(limit, color=GREY, ls="--", lw=1, zorder=0)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend()
+    return fig
