@@ -1,10 +1,13 @@
 """Case → text, one function for training and for scoring.
 
     payment                                     the prompt: the category of the case
-    payment initiated 140K                      one line per event: its type in plain words,
-    payment validated minutes                   how long it took (one word), and the fields that
-    payment pending approval seconds dual       carry meaning
-    …
+    payment initiated large usd wire            one line per event: its type in plain words,
+    payment validated seconds                   how long it took (one word), and the fields that
+    payment pending approval seconds dual       carry meaning: a number as the range between limits
+    payment approved hours someone 1            that it falls into, an actor as one of those before
+    payment approved hour other 2               or another, and what always follows from the rest
+    payment executed seconds fedwire sent       only where it does not: ``final amount more``
+    payment completed day
 
 What a field looks like in text, and whether it appears at all, is learned from the training cases
 by :meth:`Encoding.fit`, and stored with the model. Nothing here knows any domain.

@@ -55,7 +55,8 @@ def survey(cases: Sequence[Case]) -> list[Finding]:
         follows = relations(found, earlier)
         for name in dict.fromkeys(name for one in found for name in one.event.data):
             if item := follows.get(name):
-                drafts[type_, name] = item, f"always {item.kind} of {' and '.join(item.like)}"
+                others = (" or " if item.kind == "copy" else " and ").join(item.like)
+                drafts[type_, name] = item, f"always {item.kind} of {others}"
             else:
                 drafts[type_, name] = _kind(type_, name, found, earlier, actors)
     doubtful = {

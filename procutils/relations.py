@@ -16,6 +16,8 @@ from procutils.written import CENT, Field, Key, name_in
 
 #: What held fewer times than this may be chance.
 LEAST = 10
+#: As is what held fewer times in place of another rule.
+LEAST_ELSE = 5
 #: So may what would hold with this probability if the values were shuffled among the cases.
 CHANCE = 0.05
 #: Numbers are compared in so many occurrences first, and in all of them if they agree there.
@@ -82,8 +84,24 @@ def relations(seen: Sequence[Occurrence], earlier: Earlier) -> dict[str, Field]:
                 field for field in _candidates(name, keys, seen, earlier) if _holds(field, seen)
             )
             if field := next(fits, None):
-                found[name] = replace(field, usual="same")
+                found[name] = replace(_or_another(field, keys, seen), usual="same")
     return found
+
+
+def _or_another(field: Field, keys: Sequence[Key], seen: Sequence[Occurrence]) -> Field:
+    """A copy with the fields that it is a copy of where the first was not said: what was booked is
+    what was filled, or what was filled until the order was cancelled."""
+    untold = [one for one in seen if not field.text(one.event, one.memory)]
+    if field.kind != "copy" or len(untold) < LEAST_ELSE:
+        return field
+    if _log_shuffles(field.name, untold) < log(len(keys) / CHANCE):
+        return field
+    earlier = Earlier(untold)
+    for key in keys:
+        copy = Field(field.name, "copy", (key,))
+        if earlier.known(key) and _holds(copy, untold, LEAST_ELSE):
+            return _or_another(replace(field, like=(*field.like, key)), keys, seen)
+    return field
 
 
 def mostly(name: str, seen: Sequence[Occurrence], earlier: Earlier) -> Key | None:
@@ -110,14 +128,14 @@ def _log_shuffles(name: str, seen: Sequence[Occurrence]) -> float:
     return lgamma(values.total() + 1) - sum(lgamma(count + 1) for count in values.values())
 
 
-def _holds(field: Field, seen: Sequence[Occurrence]) -> bool:
+def _holds(field: Field, seen: Sequence[Occurrence], least: int = LEAST) -> bool:
     checked = 0
     for one in seen:
         text = field.text(one.event, one.memory)
         if text not in ("same", ""):
             return False
         checked += bool(text)
-    return checked >= LEAST and 2 * checked >= len(seen)
+    return checked >= least and 2 * checked >= len(seen)
 
 
 def _candidates(

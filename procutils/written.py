@@ -105,8 +105,9 @@ class Field:
         falls into), ``date`` (how far from the event), ``actor`` (which earlier actor it is, or
         another), ``due`` (the event against the date in an earlier field: early, due or late), or
         a relation, written as ``same``, ``more``, ``less`` or ``other`` than expected: ``copy`` of
-        an earlier field, ``map`` (the value that goes with that of another field), ``total`` of one
-        over the case, ``rest`` (a field less the total of another), ``product`` of two.
+        an earlier field (the first of several that was said), ``map`` (the value that goes with
+        that of another field), ``total`` of one over the case, ``rest`` (a field less the total of
+        another), ``product`` of two.
     like: the fields of the case, as ``type.field``, that it is compared with.
     mapping: for ``map``, the pairs: the other's value and the one that goes with it, both as text.
     limits: for numbers, rising; a value that equals a limit is above it.
@@ -154,9 +155,10 @@ class Field:
 
     def expected(self, event: Event, memory: Memory) -> Any:
         """What a related field should hold (``map``: as text); None if this cannot be told."""
-        first = memory.value(self.like[0], event)
         if self.kind == "copy":
-            return first
+            said = (memory.value(key, event) for key in self.like)
+            return next((value for value in said if value is not None), None)
+        first = memory.value(self.like[0], event)
         if self.kind == "map":
             return None if first is None else self._goes_with.get(label(first))
         if self.kind == "total":
