@@ -12,27 +12,21 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import ceil, inf
 from pathlib import Path
 from typing import Protocol, Self
 
 from procutils.cases import Case, EventScore
-from procutils.diagnosis import NOTHING_WRONG, Diagnosis, Normal, diagnose, diagnose_silence
+from procutils.diagnosis import NOTHING_WRONG, Diagnosis, diagnose, diagnose_silence
+from procutils.normal import Normal
 from procutils.silence import Seen, waiting
-from procutils.surprise import Usual
+from procutils.surprise import Scorer, Usual
 
 CALIBRATION = "calibration.json"
 #: Of the calibration cases every third tells what is usual for each part, the others the verdict.
 EVERY = 3
-
-
-class Scorer(Protocol):
-    """Anything that gives events a probability: the language model, a baseline, a true grammar."""
-
-    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]: ...
-    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]: ...
 
 
 class SilenceScorer(Scorer, Protocol):
@@ -122,7 +116,7 @@ class Detector:
             "usual": self.usual.values,
             "ranks": self.ranks,
             "silences": self.silences,
-            "normal": vars(self.normal),
+            "normal": asdict(self.normal),
         }
         (Path(path) / CALIBRATION).write_text(json.dumps(stored) + "\n", "utf-8")
 

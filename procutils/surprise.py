@@ -11,11 +11,22 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from math import log
+from typing import Protocol
 
 from procutils.cases import Case, EventScore
 
 #: category → event type → part → how strange normal cases made it, rising (nats).
 Values = dict[str, dict[str, dict[str, list[float]]]]
+
+
+class Scorer(Protocol):
+    """Anything that gives events a probability: the language model, a baseline, a true grammar.
+
+    One that reads fields also has an ``encoding``, which says how.
+    """
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]: ...
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]: ...
 
 
 class Usual:
@@ -47,7 +58,7 @@ class Usual:
         """
         known = self.values.get(category, {}).get(score.type, {})
         return {
-            part: _rarity(known.get(part, ()), nats) for part, nats in strangeness(score).items()
+            part: rarity(known.get(part, ()), nats) for part, nats in strangeness(score).items()
         }
 
     def event(self, category: str, score: EventScore) -> float:
@@ -65,8 +76,11 @@ def strangeness(score: EventScore) -> dict[str, float]:
     return {part: -log_p for part, log_p in (score.parts | score.tails).items()}
 
 
-def _rarity(normal: Sequence[float], nats: float) -> float:
-    """−log of the share of ``normal``, itself counted, that is at least as strange."""
+def rarity(normal: Sequence[float], nats: float) -> float:
+    """−log (nats) of the share of ``normal`` (rising), itself counted, that is at least as strange.
+
+    Beyond the strangest of them each further nat counts in full; with none, ``nats`` as it is.
+    """
     if not normal:
         return nats
     as_strange = len(normal) - bisect_left(normal, nats)

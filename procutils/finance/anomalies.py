@@ -71,6 +71,17 @@ class Injection:
         return KINDS[self.kind].tier
 
     @property
+    def diagnosis(self) -> str:
+        """The kind of anomaly that a diagnosis should name: what was done to the case.
+
+        A case that is cut short ends too early, whatever was left out. Where the mended field
+        belongs to the event before ``position``, it is still a wrong field.
+        """
+        if self.kind == "step_missing" and self.position == len(self.case.events):
+            return "premature end"
+        return DIAGNOSES.get(self.kind) or DIAGNOSES[self.tier]
+
+    @property
     def field(self) -> str | None:
         """The field that is wrong; None if the event should not have come at all, or the end."""
         return next(iter(self.wrong), None)
@@ -87,6 +98,27 @@ KINDS: dict[str, Kind] = {
     changes.__name__: Kind(changes.__name__, tier, changes)
     for tier, kinds in zip(TIERS, _BY_TIER, strict=True)
     for changes in kinds
+}
+#: What a diagnosis should call each kind, or each kind of a tier: see ``procutils.diagnosis``.
+DIAGNOSES = {
+    "foreign": "foreign event",
+    "skipped": "skipped step",
+    "swapped": "swapped steps",
+    "repeated": "repeated step",
+    "premature_end": "premature end",
+    "done_again": "repeated step",
+    "returned": "repeated step",
+    "step_missing": "skipped step",
+    "approval_bypassed": "skipped step",
+    "second_approval_missing": "skipped step",
+    "payload": "wrong field",
+    "actor": "wrong actor",
+    "settled_early": "too early",
+    "settled_late": "too late",
+    "review_overdue": "too late",
+    "approved_in_seconds": "too early",
+    "acknowledged_late": "too late",
+    "silence": "overdue",
 }
 #: The three kinds of the first benchmark, which is reproduced before going beyond it.
 PROTOTYPE_KINDS = ("foreign", "skipped", "swapped")
