@@ -71,7 +71,7 @@ class Normal:
 
     def between(self, category: str, first: str, last: str, most: int) -> list[tuple[str, ...]]:
         """What came between two types (START and END are two), in up to ``most`` steps, at least
-        one: the fewest steps first, then the most common."""
+        one: the most common way first."""
         ways: Counter[tuple[str, ...]] = Counter()
         for course in self.courses.get(category, ()):
             types = (START, *course, END)
@@ -79,4 +79,4 @@ class Normal:
                 if type_ == first:
                     stops = range(i + 2, min(i + 2 + most, len(types)))
                     ways.update(types[i + 1 : stop] for stop in stops if types[stop] == last)
-        return sorted(ways, key=lambda way: (len(way), -ways[way], way))
+        return [way for way, _ in ways.most_common()]

@@ -13,7 +13,7 @@ from procutils.encoding import Encoding
 from procutils.normal import START, Normal
 from procutils.repairs import ANOTHER, Repair, repaired, right_value
 from procutils.surprise import Scorer, Usual
-from procutils.written import Field, Memory
+from procutils.written import RELATIONS, Field, Memory
 
 #: So many steps, at most, are thought to be missing in one place.
 MOST_MISSING = 3
@@ -113,23 +113,24 @@ class Search:
             ways = self.normal.between(category, before, after, 1)
             yield [(stranger, Repair("replace", position, way)) for way in ways]
             return
-        gaps = groupby(self.normal.between(category, before, came, MOST_MISSING), key=len)
-        insertions = [
-            [Repair("insert", position, way) for way in list(ways)[:MOST_WAYS]] for _, ways in gaps
-        ]
+        most = MOST_MISSING if came != END else len(self.case.types) + MOST_MISSING
+        ways = self.normal.between(category, before, came, most)
         if came == END:
-            for repairs in insertions:
-                yield [("premature end", repair) for repair in repairs]
+            yield [("premature end", Repair("insert", position, way)) for way in ways[:MOST_WAYS]]
             return
+        fills = [
+            [("skipped step", Repair("insert", position, way)) for way in list(of_size)[:MOST_WAYS]]
+            for _, of_size in groupby(sorted(ways, key=len), key=len)
+        ]
         swaps = [
             ("swapped steps", Repair("swap", i))
             for i in (position, position - 1)
             if 0 <= i < len(types) - 1 and types[i] != types[i + 1]
         ]
-        fills = [[("skipped step", repair) for repair in repairs] for repairs in insertions]
+        yield swaps + [found for of_size in fills[:1] for found in of_size]
+        # To remove what said something new undoes more than to add a step.
         blocks = [("repeated step", repair) for repair in self._repetitions(position)]
-        single = [found for found in blocks if len(found[1].types) == 1]
-        yield [*swaps, *single, *(found for of_size in fills[:1] for found in of_size)]
+        yield [found for found in blocks if len(found[1].types) == 1]
         yield list(self._settings(position - 1))
         yield from fills[1:]
         yield from ([found] for found in blocks if len(found[1].types) > 1)
@@ -208,10 +209,12 @@ class Search:
         return max(found) <= self.limit
 
     def _said(self, position: int) -> tuple[Any, ...]:
-        """The type of an event, and the values of its fields, if the scorer reads them."""
+        """The type of an event and, if the scorer reads fields, the values of those that do not
+        follow from others."""
         event = self.case.events[position]
         items = self.encoding.fields.get(event.type, ()) if self.encoding else ()
-        return event.type, *(event.data.get(item.name) for item in items)
+        own = [item.name for item in items if item.kind not in (*RELATIONS, "due")]
+        return event.type, *map(event.data.get, own)
 
     def _stranger(self, came: str) -> str | None:
         """The kind of anomaly that an event type of another process is, or one of none."""
