@@ -36,7 +36,7 @@ class Running:
         texts = [encoding.prompt(case)]
         for event in case.events:
             texts += [text for _, text in encoding.event(event, self._memory)]
-        self._cache, self._next = None, None
+        self._cache, self._next, self._after = None, None, None
         self._read([token for text in texts for token in text_ids(tokenizer, text)])
 
     @torch.inference_mode()
@@ -77,20 +77,24 @@ class Running:
         if self._memory.now is None or now < self._memory.now:
             raise ValueError(f"the latest event came at {self._memory.now}: give a time after it")
         word = delay_word(self._memory.now, now)
-        longer = [text_ids(self._tokenizer, f" {w}")[0] for w in _from(word)]
-        _, log_p, following = self._after_names()
-        still = (log_p.exp() * following[:, longer].exp().sum(1)).sum()
+        _, log_p, delays = self._after_names()
+        still = (log_p.exp() * delays[:, DELAY_WORDS.index(word) :].exp().sum(1)).sum()
         return float((still + self._end_probability()).clamp(max=1.0).log())
 
     def _end_probability(self) -> float:
         return float(self._next.log_softmax(0)[self._tokenizer.eos_token_id].exp())
 
-    @torch.inference_mode()
     def _after_names(self) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-        """The known event types, the log-probability of each name now, and what would follow it.
+        """The known event types, the log-probability of each name now, and of each delay after it.
 
-        Shapes: [types], [types, vocabulary] (log-probabilities).
+        Shapes: [types], [types, DELAY_WORDS]. Asked once per event, however much is derived.
         """
+        if self._after is None:
+            self._after = self._ask_after_names()
+        return self._after
+
+    @torch.inference_mode()
+    def _ask_after_names(self) -> tuple[list[str], torch.Tensor, torch.Tensor]:
         names = list(self._encoding.names)
         ends = [text_ids(self._tokenizer, name) for name in self._encoding.names.values()]
         width, device = max(map(len, ends)), self._next.device
@@ -102,7 +106,9 @@ class Running:
         steps = after[:, :-1].gather(2, rows[:, 1:, None])[..., 0]
         within = torch.arange(1, width, device=device) < lengths[:, None]
         log_p = self._next.log_softmax(0)[rows[:, 0]] + (steps * within).sum(1)
-        return names, log_p.cpu(), after[torch.arange(len(ends)), lengths - 1].cpu()
+        delays = [text_ids(self._tokenizer, f" {word}")[0] for word in DELAY_WORDS]
+        following = after[torch.arange(len(ends)), lengths - 1][:, delays]
+        return names, log_p.cpu(), following.cpu()
 
     @torch.inference_mode()
     def _read(self, ids: list[int]) -> list[TokenScore]:
@@ -111,7 +117,7 @@ class Running:
         read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
         logits = read.logits.float()
         before = logits[:, :1] if self._next is None else self._next[None, None]
-        self._cache, self._next = read.past_key_values, logits[0, -1]
+        self._cache, self._next, self._after = read.past_key_values, logits[0, -1], None
         return _listed(torch.cat([before, logits[:, :-1]], dim=1), rows)
 
 
@@ -121,8 +127,3 @@ def _listed(logits: torch.Tensor, targets: torch.Tensor) -> list[TokenScore]:
         TokenScore(*values)
         for values in zip(*(v[0].tolist() for v in token_scores(logits, targets)), strict=True)
     ]
-
-
-def _from(word: str) -> tuple[str, ...]:
-    """The delay words that say at least so long."""
-    return DELAY_WORDS[DELAY_WORDS.index(word) :]

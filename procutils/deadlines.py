@@ -1,0 +1,104 @@
+"""Silence in real time: until when the next step of each open case should have come.
+
+A deadline is the first moment at which the detector would find the case's silence too strange
+(:meth:`Detector.check_silence`). It follows from the case alone, so it is computed once, when an
+event has come, and then only waited for. A case that may well be over has none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import heapify, heappop, heappush
+from math import inf
+
+from procutils.detector import Detector
+from procutils.following import Following
+from procutils.words import DELAY_WORDS, DELAYS, OVERNIGHT, delay_word
+
+#: Days after which a delay has got its last word.
+LONGEST = 60
+
+
+def turns(start: datetime) -> list[datetime]:
+    """When, after ``start``, the time since then gets a longer word: the first moment of each."""
+    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    second = timedelta(seconds=1)  # silences are looked at every second
+    moments = [start + timedelta(seconds=bound) + second for bound in (*DELAYS.values(), OVERNIGHT)]
+    moments += [midnight + timedelta(days=day) for day in range(1, LONGEST)]
+    found, latest = [], DELAY_WORDS.index(delay_word(start, start))
+    for moment in sorted(moments):
+        word = DELAY_WORDS.index(delay_word(start, moment))
+        if moment > start and word > latest:
+            found.append(moment)
+            latest = word
+    return found
+
+
+def silence_detector(detector: Detector) -> Detector:
+    """The detector whose ``threshold`` and ``p_value`` are about silences, not about cases."""
+    other = copy(detector)
+    other.ranks = detector.silences
+    return other
+
+
+def deadline(
+    detector: Detector, category: str, following: Following, last: datetime
+) -> datetime | None:
+    """When the next event of a case, whose last came at ``last``, is overdue; None if never.
+
+    None too where the detector has not learned how cases of the category wait.
+    """
+    if category not in detector.silences:
+        return None
+    limit = silence_detector(detector).threshold(category)
+    if limit == inf:
+        return None
+    moments = turns(last)
+    # The longer the silence, the less probable: a handful of questions finds the first moment.
+    first = bisect_left(moments, True, key=lambda now: -following.silence(now) > limit)
+    return moments[first] if first < len(moments) else None
+
+
+@dataclass(frozen=True, order=True)
+class Deadline:
+    """due: when. position: the revision of the stream that should have come by then. since: the
+    commit position of the last event that did."""
+
+    due: datetime
+    stream: str
+    position: int
+    since: int
+
+
+class Deadlines:
+    """The deadlines of all open cases, and what has changed in them since they were last saved."""
+
+    def __init__(self, deadlines: Iterable[Deadline] = ()) -> None:
+        self.open = {deadline.stream: deadline for deadline in deadlines}
+        self.changed: set[str] = set()
+        self._heap = list(self.open.values())
+        heapify(self._heap)
+
+    def set(self, stream: str, deadline: Deadline | None) -> None:
+        """The deadline of a case, instead of the one it had; None: it has none any more."""
+        if self.open.get(stream) == deadline:
+            return
+        self.changed.add(stream)
+        if deadline is None:
+            del self.open[stream]
+        else:
+            self.open[stream] = deadline
+            heappush(self._heap, deadline)
+
+    def passed(self, now: datetime) -> Deadline | None:
+        """The earliest that is over, taken away; None if there is none."""
+        while self._heap and self._heap[0].due < now:
+            deadline = heappop(self._heap)
+            if self.open.get(deadline.stream) == deadline:
+                self.set(deadline.stream, None)
+                return deadline
+        return None
