@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from math import log
+from itertools import pairwise
+from math import inf, log
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,8 @@ from scipy.stats import norm
 
 from procutils.baselines import some
 from procutils.cases import END, Case, EventScore
+from procutils.silence import Seen
+from procutils.surprise import rarity
 
 #: A standard deviation below this (seconds) says more about the clock than about the process.
 LEAST_DEVIATION = 1.0
@@ -96,3 +99,40 @@ def _times(case: Case) -> Iterator[dict[Pair, float]]:
             for type_, at in latest.items()
         }
         latest[event.type] = event.at
+
+
+class WaitingTimes:
+    """How long it took, after each event type of a process, until anything came."""
+
+    def __init__(self) -> None:
+        self._waits: dict[tuple[str, str], list[float]] = {}
+
+    def fit(self, cases: Iterable[Case]) -> Self:
+        """Note every wait (log seconds), endless after the last event of a finished case; a second
+        call starts afresh. ValueError if there are no cases."""
+        waits: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        for case in some(cases):
+            for event, after in pairwise((*case.events, None)):
+                wait = inf if after is None else _log_seconds(event.at, after.at)
+                waits[case.category, event.type].append(wait)
+        self._waits = {key: sorted(of_type) for key, of_type in waits.items()}
+        return self
+
+    def silences(self, seen: Iterable[Seen]) -> list[float]:
+        """For each running case log p(nothing has come by the moment): the share of waits at its
+        last event type that were as long. Beyond the longest it falls as the wait grows; 0 for a
+        type that was never seen."""
+        return [
+            -rarity(known, _log_seconds(case.events[-1].at, now)) if known else 0.0
+            for case, now in seen
+            for known in [self._waits.get((case.category, case.types[-1]), [])]
+        ]
+
+    @property
+    def parameters(self) -> int:
+        """Every wait is kept."""
+        return sum(map(len, self._waits.values()))
+
+
+def _log_seconds(start: datetime, end: datetime) -> float:
+    return log(max((end - start).total_seconds(), 1.0))

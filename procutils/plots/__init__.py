@@ -11,16 +11,19 @@ from procutils.plots.benchmark import (
 )
 from procutils.plots.cases import field_by_group, timeline, variants
 from procutils.plots.explanation import case_surprisal
+from procutils.plots.graded import case_parts, methods_by_tier, usual_parts
 from procutils.plots.learning import calibration, loss_curve, nll_bars, p_value_uniformity
 from procutils.plots.process_map import process_map
 from procutils.plots.split import time_split
 
 __all__ = [
     "calibration",
+    "case_parts",
     "case_surprisal",
     "confusion_grid",
     "field_by_group",
     "loss_curve",
+    "methods_by_tier",
     "nll_bars",
     "p_value_uniformity",
     "precision_vs_prevalence",
@@ -29,5 +32,6 @@ __all__ = [
     "surprisal_histogram",
     "time_split",
     "timeline",
+    "usual_parts",
     "variants",
 ]
