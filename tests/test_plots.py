@@ -153,6 +153,28 @@ def test_field_by_group_draws_every_value_in_its_row():
     assert axes.get_xscale() == "log" and "limit" in texts(fig)
 
 
+def test_seen_in_training_draws_a_bar_for_every_share():
+    splits = {"by time": {"types": 0.9, "all": 0.2}, "at random": {"types": 1.0, "all": 0.7}}
+    fig = plots.seen_in_training(splits)
+    assert_labelled(fig)
+    drawn = [[bar.get_height() for bar in bars] for bars in fig.axes[0].containers]
+    assert drawn == [[0.9, 0.2], [1.0, 0.7]]
+    assert {"90%", "20%", "100%", "70%", "by time", "at random", "types", "all"} <= set(texts(fig))
+    with pytest.raises(ValueError, match="no shares"):
+        plots.seen_in_training({})
+
+
+def test_tokens_by_length_draws_every_case_once_per_format():
+    tokens = {"text": [20, 30, 31], "chats": [90, 200, 180]}
+    fig = plots.tokens_by_length([3, 5, 5], tokens)
+    assert_labelled(fig)
+    lines = dict(zip(tokens, fig.axes[0].lines, strict=True))
+    assert {name: line.get_ydata().tolist() for name, line in lines.items()} == tokens
+    for line in lines.values():
+        assert np.allclose(np.round(line.get_xdata()), [3, 5, 5])
+    assert set(tokens) <= set(texts(fig))
+
+
 def test_case_surprisal_points_at_the_worst_event():
     case = make_case("payment-1", ["Initiated", "Executed"])
     nats = [{"type": 0.0}, {"type": -3.0, "delay": -1.0, "amount": -0.5}, {"type": -0.2}]

@@ -10,9 +10,16 @@ from procutils.plots.benchmark import (
     surprisal_histogram,
 )
 from procutils.plots.cases import field_by_group, timeline, variants
+from procutils.plots.examples import seen_in_training, tokens_by_length
 from procutils.plots.explanation import case_surprisal
 from procutils.plots.graded import case_parts, methods_by_tier, usual_parts
-from procutils.plots.learning import calibration, loss_curve, nll_bars, p_value_uniformity
+from procutils.plots.learning import (
+    calibration,
+    loss_curve,
+    nll_bars,
+    p_value_uniformity,
+    probabilities,
+)
 from procutils.plots.process_map import process_map
 from procutils.plots.split import time_split
 
@@ -27,11 +34,14 @@ __all__ = [
     "nll_bars",
     "p_value_uniformity",
     "precision_vs_prevalence",
+    "probabilities",
     "process_map",
     "roc_pr",
+    "seen_in_training",
     "surprisal_histogram",
     "time_split",
     "timeline",
+    "tokens_by_length",
     "usual_parts",
     "variants",
 ]
