@@ -105,5 +105,7 @@ def _pearson(rows: np.ndarray, columns: np.ndarray) -> tuple[float, int] | None:
 def _rare_together(table: np.ndarray) -> np.ndarray:
     """The rows with counts; the rare ones as one, if there are any."""
     sums = table.sum(axis=1)
+    if (sums >= LEAST).all():
+        return table
     rare = table[sums < LEAST].sum(axis=0, keepdims=True)
     return np.concatenate([table[sums >= LEAST], rare[rare.any(axis=1)]])

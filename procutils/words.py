@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ DELAY_WORDS = (
 SUFFIXES = {12: "T", 9: "B", 6: "M", 3: "K"}
 
 
+@lru_cache(10_000)  # labels recur
 def words(name: str) -> str:
     """``PaymentPendingApproval`` → ``payment pending approval``; any label → lower-case words.
 
