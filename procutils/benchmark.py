@@ -230,24 +230,3 @@ def false_alarms(normal: Sequence[Case], flags: Sequence[bool]) -> dict[str, Met
             "observed_fpr_ci": wilson(flagged, count),
         }
     return found
-
-
-def localisation(
-    positions: Sequence[int | None], injected: Sequence[int]
-) -> dict[str, float | int]:
-    """How well alerts point at the event that was changed.
-
-    positions: where each alert points, None without one. ``hit_at_1``: the share of alerts that
-    point at the very event. ``mean_delay_events``: how many events late the others and these are
-    on average; alerts that come before the change point at something else and are left out.
-    """
-    late = [at - true for at, true in zip(positions, injected, strict=True) if at is not None]
-    if not late:
-        raise ValueError("no alerts; there is nothing to locate")
-    delays = [delay for delay in late if delay >= 0]
-    return {
-        "alerts": len(late),
-        "hits": late.count(0),
-        "hit_at_1": late.count(0) / len(late),
-        "mean_delay_events": sum(delays) / len(delays) if delays else 0.0,
-    }

@@ -9,7 +9,6 @@ from procutils.benchmark import (
     by_scorer,
     comparison,
     false_alarms,
-    localisation,
     measured,
     precision_of_draws,
     ranged,
@@ -59,15 +58,6 @@ def test_small_draws_scatter_about_the_precision_of_the_whole():
 def test_larger_draws_than_there_are_cases_are_refused():
     with pytest.raises(ValueError, match="3 cases of each kind cannot be drawn from 2 normal"):
         precision_of_draws([0, 0, 1, 1, 1], [True] * 5, size=3)
-
-
-def test_localisation_counts_hits_and_the_delay_of_what_is_not_early():
-    found = localisation([2, 4, None, 0], [2, 3, 5, 1])
-    assert (found["alerts"], found["hits"]) == (3, 1)
-    assert found["hit_at_1"] == pytest.approx(1 / 3)
-    assert found["mean_delay_events"] == 0.5
-    with pytest.raises(ValueError, match="no alerts"):
-        localisation([None], [1])
 
 
 def test_false_alarms_are_counted_for_each_process_and_for_all():
