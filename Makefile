@@ -49,8 +49,8 @@ test: $(READY) ## unit tests, then every notebook; both must pass
 lab: $(READY) ## open JupyterLab
 	$(QUIET) $(PY) -m jupyterlab $(ARGS)
 
-bench: $(READY) ## the benchmark in full size: execute the notebooks into runs/full
-	$(PY) -m procutils run --profile full $(ARGS)
+bench: $(READY) ## training, scoring, latency, KurrentDB and memory beside the other way to do each
+	$(QUIET) TOKENIZERS_PARALLELISM=false TQDM_DISABLE=1 $(PY) -m tests.bench $(ARGS)
 
 lint: $(READY) ## ruff over modules, tests and notebooks
 	$(PY) -m ruff check .
