@@ -1,4 +1,4 @@
-"""``python -m procutils …``: run the notebooks, the embedded KurrentDB, logs in and out."""
+"""``python -m procutils …``: run the notebooks, KurrentDB, logs in and out, the watchdog."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from procutils.watching import add_commands
 
 # What a command needs is imported by its function: `--help` should not wait for all of them.
 
@@ -199,6 +201,8 @@ def parser() -> argparse.ArgumentParser:
     exporting.add_argument("file", type=Path, metavar="FILE")
     _add_data(exporting)
     exporting.set_defaults(command=_export)
+
+    add_commands(commands)
     return top
 
 

@@ -87,7 +87,7 @@ def options(
 ) -> dict[str, Any]:
     """What TRL is told on this hardware; its defaults that need a GPU are turned off on a CPU.
 
-    A checkpoint is kept every 40 steps, so that an interrupted training resumes.
+    A checkpoint is kept every 20 steps, so that an interrupted training resumes.
     """
     return {
         "output_dir": str(output),
@@ -106,7 +106,7 @@ def options(
         "packing": False,  # needs FlashAttention; the cases are short
         "dataloader_pin_memory": hardware.device == "cuda",
         "save_strategy": "steps",
-        "save_steps": 40,
+        "save_steps": 20,
         "save_total_limit": 1,
         "logging_steps": 1,
         "report_to": "none",

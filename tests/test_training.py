@@ -28,14 +28,13 @@ def tokenizer():
     return models.load_tokenizer()
 
 
-def test_only_names_and_the_end_of_whole_cases_carry_loss(cases, tokenizer):
+def test_all_but_the_prompt_carries_loss_and_whole_cases_end(cases, tokenizer):
     encoding, running = Encoding.fit(cases), frozenset({cases[1].id})
     rows = training.dataset(cases, encoding, tokenizer, 512, running)
     for case, row in zip(cases, rows, strict=True):
         learned = [label for label in row["labels"] if label != MASKED]
-        names = [text for parts in encoding.events(case) for part, text in parts if part == "type"]
         end = "" if case.id in running else tokenizer.eos_token
-        assert tokenizer.decode(learned) == "".join(names) + end
+        assert tokenizer.decode(learned) == encoding.text(case) + end
         whole = encoding.prompt(case) + encoding.text(case) + end
         assert tokenizer.decode(row["input_ids"]) == whole
 
@@ -120,6 +119,12 @@ def test_other_settings_never_resume(tmp_path):
     }
     assert len(folders) == 4
     assert training.checkpoints(tmp_path, epochs=1, data={"as_of": 5}) in folders
+
+
+def test_the_top_third_of_the_layers_lies_next_to_the_output(tmp_path):
+    model = models.load_base(str(tiny(tmp_path / "base")))
+    model.config.num_hidden_layers = 30
+    assert training.top_third(model) == list(range(20, 30))
 
 
 class Interrupt(TrainerCallback):
