@@ -59,7 +59,7 @@ class TimedNGram(NGram):
 def firm() -> list[Case]:
     from procutils.finance.processes import simulate
 
-    return simulate(7, 900, rate=1.0)
+    return simulate(7, 1_200, rate=1.0)
 
 
 @cache
