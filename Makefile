@@ -50,7 +50,7 @@ lab: $(READY) ## open JupyterLab
 	$(QUIET) $(PY) -m jupyterlab $(ARGS)
 
 bench: $(READY) ## training, scoring, latency, KurrentDB and memory beside the other way to do each
-	$(QUIET) TOKENIZERS_PARALLELISM=false TQDM_DISABLE=1 $(PY) -m tests.bench $(ARGS)
+	cd tests && $(QUIET) TOKENIZERS_PARALLELISM=false TQDM_DISABLE=1 $(abspath $(PY)) -m bench $(ARGS)
 
 lint: $(READY) ## ruff over modules, tests and notebooks
 	$(PY) -m ruff check .

@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure, print a table, and write ``runs/bench.json``."""
+"""``make bench``: measure, print a table, and write every number to ``runs/bench.json``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECTIONS = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    top = argparse.ArgumentParser(prog="make bench ARGS=…", description="Measure speed and memory.")
     top.add_argument(
         "--only", metavar="A,B", help=f"measure these and no others, of {', '.join(SECTIONS)}"
     )
@@ -66,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{Hardware.find()}, base model {settings.base_model}", flush=True)
     begun, started, sections = perf_counter(), datetime.now(UTC), {}
     for name in chosen:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
         sections[name] = SECTIONS[name](settings)
         print("\n" + shown(sections[name]), flush=True)
     content = {

@@ -1,6 +1,6 @@
 """Memory: what a process needs at most to import a generated log, and to read its cases back.
 
-As a program, ``python -m tests.bench.memory WHAT FILE FOLDER`` is that process: it does one thing
+As a program, ``python -m bench.memory WHAT FILE FOLDER`` is that process: it does one thing
 and prints what it needed.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import resource
 import subprocess
@@ -65,7 +66,7 @@ def measure(settings: Settings) -> Section:
         write_log(file, settings.log_events, settings.seed)
         for what in TASKS:
             folder = Path(scratch) / ("bare" if what.startswith("bare") else "ours")
-            peaks[what] = _child(what, file, folder)
+            peaks[what] = child(what, file, folder)["peak_mib"]
     rows = [
         Row(
             f"{what}, {settings.log_events:,} events",
@@ -87,10 +88,16 @@ def measure(settings: Settings) -> Section:
     )
 
 
-def _child(what: str, file: Path, folder: Path) -> float:
-    command = [sys.executable, "-m", "tests.bench.memory", what, str(file), str(folder)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)["peak_mib"]
+def child(what: str, file: Path, folder: Path) -> dict[str, float]:
+    """What a process of its own printed that did one of TASKS: ``events`` and ``peak_mib``."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.memory", what, str(file), str(folder)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 def _import(client: KurrentDBClient, file: Path) -> int:

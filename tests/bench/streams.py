@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +23,9 @@ Chat = dict[str, Any]
 class Streams:
     """Cases of one firm. running: ids of training cases that were open at the cut.
 
-    prompts: what the prototype's chats may begin with. ``long`` also tells the usual course of
-    every process, as the prototype's own prompt does, and is about as long as that; ``short`` is
-    what notebook 3 writes.
+    prompts: what the prototype's chats may begin with. ``long`` also names the events of every
+    process, as the prototype's own prompt does, and is about as long as that; ``short`` is what
+    notebook 3 writes.
     """
 
     train: list[Case]
@@ -40,23 +39,16 @@ class Streams:
         """The same training cases whatever ``test_cases`` is."""
         cases = simulate(settings.seed, settings.train_cases + 1 + test_cases, rate=1.0)
         parts = split(cases, settings.train_cases, 1)
-        long = f"{SYSTEM_PROMPT}\nThe usual course of each process:\n{_courses(parts.train)}"
+        encoding = Encoding.fit(parts.train)
+        processes = (f"- {name}: {', '.join(held)}" for name, held in encoding.categories.items())
+        long = "\n".join([SYSTEM_PROMPT, "The event types of each process:", *processes])
         return cls(
             parts.train,
             parts.test,
             parts.running,
-            Encoding.fit(parts.train),
+            encoding,
             {"long": long, "short": SYSTEM_PROMPT},
         )
-
-
-def _courses(cases: list[Case]) -> str:
-    """The two commonest courses of each process, a line each."""
-    lines = []
-    for category in sorted({case.category for case in cases}):
-        variants = Counter(case.types for case in cases if case.category == category)
-        lines += [f"- {category}: {', '.join(types)}" for types, _ in variants.most_common(2)]
-    return "\n".join(lines)
 
 
 def chats(case: Case, prompt: str) -> Iterator[Chat]:

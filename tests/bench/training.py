@@ -61,8 +61,8 @@ def measure(settings: Settings) -> Section:
         ],
         [
             *(_how_measured(name, of) for name, of in its.items()),
-            f"the longer chats ({tokens['long']:.0f} tokens on average) tell the usual course of "
-            f"each process first, as the prototype's do; the shorter ({tokens['short']:.0f}) are "
+            f"the longer chats ({tokens['long']:.0f} tokens on average) name the events of each "
+            f"process first, as the prototype's do; the shorter ({tokens['short']:.0f}) are "
             "those that notebook 3 writes",
             "surprise is the mean of −log p of an event's type, from the second on, in "
             f"{surprise['ours']['events']} events of unseen cases; less is better",
