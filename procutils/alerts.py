@@ -34,6 +34,9 @@ DETECTED, OVERDUE, RESOLVED = "AnomalyDetected", "StepOverdue", "AnomalyResolved
 CONFIRMED, DISMISSED = "AnomalyConfirmed", "AnomalyDismissed"
 UNREADABLE = "EventUnreadable"
 
+#: What a stream that is no longer there answers.
+GONE = (NotFoundError, StreamIsDeletedError, StreamTombstonedError)
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -140,16 +143,16 @@ def append_once(client: KurrentDBClient, stream: str, event: NewEvent) -> bool:
             client.append_event(stream, current_version=version, event=event)
         except WrongCurrentVersionError:
             continue  # somebody else has written meanwhile
-        except (StreamIsDeletedError, StreamTombstonedError):
+        except GONE:
             return False
         return True
 
 
 def existing(client: KurrentDBClient, stream: str) -> Sequence[RecordedEvent]:
-    """The records of a stream, oldest first; none if it does not exist."""
+    """The records of a stream, oldest first; none if it does not exist, or not any more."""
     try:
         return client.get_stream(stream)
-    except NotFoundError:
+    except GONE:
         return ()
 
 

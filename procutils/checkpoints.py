@@ -84,16 +84,23 @@ class Checkpoints:
             },
             "over": [] if whole else sorted(changed - open_.keys()),
         }
-        if first:
-            self._client.set_stream_metadata(self._stream, metadata={"$maxCount": KEPT})
-            version = 0
-        else:
-            version = self._version + 1
-        event = new_event(REACHED, identity(self._stream, version, json.dumps(data)), data, {})
+        after = -1 if first else self._version
+        event = new_event(REACHED, identity(self._stream, after, json.dumps(data)), data, {})
         self._client.append_event(self._stream, current_version=self._version, event=event)
-        self._version = version
+        self._version = self._begun() if first else self._version + 1
         self._since_whole = 1 if whole else self._since_whole + 1
         checkpoint.deadlines.changed.clear()
+
+    def _begun(self) -> int:
+        """Keep only the latest checkpoints; the revision of the first, which is not 0 where a
+        stream of that name was deleted before."""
+        metadata, version = self._client.get_stream_metadata(self._stream)
+        metadata["$maxCount"] = KEPT
+        self._client.set_stream_metadata(
+            self._stream, metadata=metadata, current_version=version
+        )  # fmt: skip
+        (last,) = self._client.get_stream(self._stream, backwards=True, limit=1)
+        return last.stream_position
 
     def _to_the_last_whole_one(self) -> Iterator[RecordedEvent]:
         """The latest checkpoints, newest first, down to one that says everything."""

@@ -14,8 +14,8 @@ from itertools import takewhile
 from typing import Any
 
 from kurrentdbclient import KurrentDBClient, RecordedEvent
-from kurrentdbclient.exceptions import NotFoundError, StreamIsDeletedError, StreamTombstonedError
 
+from procutils.alerts import GONE
 from procutils.cases import Case, Event
 from procutils.detector import Detector
 from procutils.records import StoreError, to_event
@@ -47,6 +47,7 @@ class Investigator:
 
     def __init__(self, client: KurrentDBClient, detector: Detector, as_of: int) -> None:
         self._client, self._detector, self._as_of = client, detector, as_of
+        self._read: dict[str, dict[str, list[RecordedEvent]]] = {}
 
     def evidence(self, case: Case, event: Event | None) -> dict[str, Any]:
         """Everything that was found out about a case up to and including its strange ``event``,
@@ -66,16 +67,17 @@ class Investigator:
         """Recent cases of the process that began with the same ``length`` types: how many, some of
         their names, and what came next in them."""
         start = case.types[:length]
-        alike = [
-            other
-            for other in self._recent(case.category)
-            if other.id != case.id and other.types[:length] == start
-        ]
-        following = Counter(o.types[length] for o in alike if len(o.events) > length)
+        following: Counter[str] = Counter()
+        alike = []
+        for stream, records in self._recent(case.category).items():
+            types = tuple(record.type for record in records)
+            if stream != case.id and types[:length] == start:
+                alike.append(stream)
+                following.update(types[length : length + 1])
         return {
             "cases": len(alike),
             "then": dict(following.most_common()),
-            "such_as": [other.id for other in alike[:NAMED]],
+            "such_as": alike[:NAMED],
         }
 
     def belongs_to(self, case: Case, event: Event) -> list[Candidate]:
@@ -120,7 +122,7 @@ class Investigator:
         texts = _texts(event)
         holders: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for owner in owners:
-            for other in self._recent(owner):
+            for other in self._cases(owner):
                 for text in texts & set().union(*map(_texts, other.events)):
                     holders[text].append(other.id)
         for (name, value), streams in sorted(holders.items()):
@@ -130,7 +132,7 @@ class Investigator:
     def _waiting(self, event: Event, owners: list[str]) -> Iterator[Candidate]:
         """Recent cases of which this type of event was to be expected next."""
         for owner in owners:
-            for other in self._recent(owner)[:MOST_ASKED]:
+            for other in self._cases(owner)[:MOST_ASKED]:
                 p = self._next(other, event.type)
                 if p >= WAITING:
                     yield Candidate(other.id, "it was waiting for such an event", p)
@@ -154,29 +156,36 @@ class Investigator:
         try:
             with self._client.read_stream(name, resolve_links=True) as records:
                 return list(takewhile(lambda r: r.commit_position <= self._as_of, records))
-        except (NotFoundError, StreamIsDeletedError, StreamTombstonedError):
+        except GONE:
             return []
 
-    def _recent(self, category: str) -> list[Case]:
-        """The cases whose first event is among the latest records of a category, newest first; as
-        they were just before the event came."""
-        records: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
-        with self._client.read_all(
-            commit_position=self._as_of,
-            backwards=True,
-            filter_include=[f"{category}-"],
-            filter_by_stream_name=True,
-            filter_by_prefix=True,
-            limit=RECENT,
-        ) as found:
-            for record in found:
-                if not record.is_system_event:
-                    records[record.stream_name].append(record)
-        return [
-            Case(stream, events)
-            for stream, of_stream in records.items()
-            if of_stream[-1].stream_position == 0 and (events := _events(of_stream[::-1]))
-        ]
+    def _cases(self, category: str) -> list[Case]:
+        """The recent cases of a category, newest first."""
+        recent = ((name, _events(records)) for name, records in self._recent(category).items())
+        return [Case(name, events) for name, events in recent if events]
+
+    def _recent(self, category: str) -> dict[str, list[RecordedEvent]]:
+        """Of each case whose first event is among the latest records of a category its records, the
+        newest case first; as they were just before the event came."""
+        if category not in self._read:
+            records: defaultdict[str, list[RecordedEvent]] = defaultdict(list)
+            with self._client.read_all(
+                commit_position=self._as_of,
+                backwards=True,
+                filter_include=[f"{category}-"],
+                filter_by_stream_name=True,
+                filter_by_prefix=True,
+                limit=RECENT,
+            ) as found:
+                for record in found:
+                    if not record.is_system_event:
+                        records[record.stream_name].append(record)
+            self._read[category] = {
+                stream: of_stream[::-1]
+                for stream, of_stream in records.items()
+                if of_stream[-1].stream_position == 0
+            }
+        return self._read[category]
 
 
 def _texts(event: Event) -> set[tuple[str, str]]:

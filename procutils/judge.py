@@ -16,14 +16,14 @@ from datetime import datetime
 
 from kurrentdbclient import KurrentDBClient, RecordedEvent
 
-from procutils.alerts import DETECTED, Alert, Sink, identity
+from procutils.alerts import DETECTED, GONE, Alert, Sink, identity
 from procutils.cases import Case, Event
 from procutils.checkpoints import Checkpoint
 from procutils.feedback import Thresholds
 from procutils.findings import Model, caused_by
 from procutils.following import Cases, LiveCase
 from procutils.investigation import Investigator
-from procutils.overdue import GONE, Clock, Waiting
+from procutils.overdue import Clock, Waiting
 from procutils.records import StoreError, to_event, truncation
 from procutils.suggestions import Trigger, pull
 

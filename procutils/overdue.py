@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from kurrentdbclient import KurrentDBClient, RecordedEvent
-from kurrentdbclient.exceptions import NotFoundError, StreamIsDeletedError, StreamTombstonedError
 
-from procutils.alerts import OVERDUE, RESOLVED, Alert, Sink, identity
+from procutils.alerts import GONE, OVERDUE, RESOLVED, Alert, Sink, identity
 from procutils.cases import Case
 from procutils.checkpoints import Checkpoint
 from procutils.deadlines import Deadline, deadline, silence_detector
@@ -18,9 +17,6 @@ from procutils.feedback import Thresholds
 from procutils.findings import Model, caused_by
 from procutils.following import Following, LiveCase, follow
 from procutils.investigation import Investigator, readable
-
-#: What a stream that is no longer there answers.
-GONE = (NotFoundError, StreamIsDeletedError, StreamTombstonedError)
 
 Clock = Literal["wall", "log"]
 
