@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
 from math import log
@@ -40,7 +41,15 @@ class TimedNGram(NGram):
         for case in cases:
             for before, event in pairwise(case.events):
                 self.delays[before.type, event.type].append((event.at - before.at).total_seconds())
+        self._next = {}
         return super().fit(cases)
+
+    def distribution(self, prefix):
+        """Remembered, as the same few are asked for again and again."""
+        key = (prefix.category, prefix.types[-self.order :], len(prefix.events) < self.order)
+        if key not in self._next:
+            self._next[key] = super().distribution(prefix)
+        return self._next[key]
 
     def silences(self, seen):
         found = []
@@ -100,16 +109,28 @@ def append(client: KurrentDBClient, case: Case, n: int) -> int:
     return client.append_event(case.id, current_version=version, event=to_record(case, n))
 
 
-def run_until(watchdog, condition, patience: float = 20.0, **options) -> None:
-    """Run a watchdog in a thread until a condition holds, then stop it."""
+@contextmanager
+def running(*watchdogs, **options):
+    """The watchdogs at work, each in a thread of its own; ``worker`` is numbered in a group."""
     stop = threading.Event()
-    thread = threading.Thread(target=watchdog.run, args=(stop,), kwargs=options)
-    thread.start()
+    threads = [
+        threading.Thread(
+            target=watchdog.run,
+            args=(stop,),
+            kwargs={**options, "worker": str(number)} if options else {},
+            daemon=True,
+        )
+        for number, watchdog in enumerate(watchdogs)
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        until(condition, patience)
+        yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join(timeout=20)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def until(condition, patience: float = 20.0) -> None:
