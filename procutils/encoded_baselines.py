@@ -73,7 +73,7 @@ class EncodedNGram(PartsModel):
             readings = [("type", contexts, type_)]
             words, fields = (), ()  # the delay and the fields so far; the fields alone
             items, written = self.encoding.fields.get(type_, ()), dict(parts)
-            unwritten = [(item.name, "") for item in items if item.name not in written]
+            unwritten = [(item.part, "") for item in items if item.part not in written]
             for name, text in (*parts[1:], *unwritten):
                 word, place = text.strip(), (name, category, type_)
                 if name == "delay":

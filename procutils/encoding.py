@@ -82,19 +82,19 @@ class Encoding:
             parts.append(("delay", " " + delay_word(memory.now, event.at)))
         for item in self.fields.get(event.type, ()):
             if text := item.written(event, memory):
-                parts.append((item.name, " " + text))
+                parts.append((item.part, " " + text))
         last, text = parts[-1]
         parts[-1] = (last, text + "\n")  # how a value ends belongs to it, not to the next type
         memory.add(event)
         return parts
 
-    def field(self, case: Case, position: int, name: str) -> tuple[Field | None, Memory]:
+    def field(self, case: Case, position: int, part: str) -> tuple[Field | None, Memory]:
         """How a field of one event of a case is written, and the memory of what came before it."""
         memory = Memory()
         for event in case.events[:position]:
             memory.add(event)
         items = self.fields.get(case.events[position].type, ())
-        return next((item for item in items if item.name == name), None), memory
+        return next((item for item in items if item.part == part), None), memory
 
     def text(self, case: Case) -> str:
         """The whole case as the model reads it, without the prompt and the end-of-text token."""

@@ -122,6 +122,12 @@ class Field:
     mapping: tuple[tuple[str, str], ...] = ()
     usual: str | None = None
 
+    @property
+    def part(self) -> str:
+        """What this part of an event is called: the field's name, or with ``field`` behind it
+        where that is what the type or the delay of the event is called already."""
+        return f"{self.name} field" if self.name in ("type", "delay") else self.name
+
     def written(self, event: Event, memory: Memory) -> str:
         """What stands in the text of the case: nothing for the usual, else :meth:`text`."""
         text = self.text(event, memory)

@@ -1,6 +1,7 @@
 """Cases become text, and text becomes tokens: the same ones in training and in scoring."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,23 @@ def test_an_encoding_is_plain_json(encoding: Encoding, tmp_path: Path):
     encoding.save(tmp_path / "encoding.json")
     stored = json.loads((tmp_path / "encoding.json").read_text("utf-8"))
     assert set(stored) == {"names", "fields", "categories"}
+
+
+def test_fields_called_type_or_delay_do_not_hide_the_parts_of_that_name():
+    kinds = ["red", "blue"] * 20
+    cases = [
+        Case(
+            f"job-{i}",
+            [
+                Event("Opened", {"type": kind, "delay": kind}, MONDAY),
+                Event("Red" if kind == "red" else "Blue", {}, MONDAY + timedelta(minutes=i + 1)),
+            ],
+        )
+        for i, kind in enumerate(kinds)
+    ]
+    encoding = Encoding.fit(cases)
+    names = [name for name, _ in encoding.events(cases[0])[0]]
+    assert names[0] == "type" and len(names) > 1
+    assert len(set(names)) == len(names)
+    item, _ = encoding.field(cases[0], 0, "type field")
+    assert item is not None and item.name == "type"

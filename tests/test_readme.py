@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from procutils.benchmark import ranged
+
 
 @pytest.fixture(scope="module")
 def readme(root) -> str:
@@ -39,8 +41,33 @@ def results(metrics: dict) -> dict[str, str]:
     rows["F1 of a back-off n-gram"] = percent(methods["ngram"]["f1"], methods["ngram"]["f1_ci"])
     training = metrics["training"]
     rows["Surprise per event above the best possible"] = f"{training['regret_per_event']:.3f} nats"
-    rows["Training time"] = f"{training['seconds'] / 60:.0f} minutes, two CPU cores"
+    rows["Training time"] = f"{training['seconds'] / 60:.0f} minutes, {training['hardware']}"
     return rows
+
+
+#: Not rivals: what cannot be had, and what is ours.
+OURS = ("language_model", "true_grammar")
+
+
+def graded(metrics: dict) -> dict[str, tuple[str, str, str]]:
+    """The README's graded table: tier → AUROC and recall at 1 %, and the best rival's AUROC."""
+    rows = {}
+    for tier, methods in metrics["benchmark"]["graded"].items():
+        ours = methods["language_model"]
+        rivals = {name: found for name, found in methods.items() if name not in OURS}
+        best = max(rivals, key=lambda name: rivals[name].get("auroc", 0.5))
+        rows[tier.capitalize()] = (
+            ranged(ours["auroc"], ours["auroc_ci"]),
+            ranged(ours["recall_at_1pct_fpr"], ours["recall_at_1pct_fpr_ci"]),
+            f"{ranged(rivals[best]['auroc'], rivals[best]['auroc_ci'])}, {best.replace('_', ' ')}",
+        )
+    return rows
+
+
+def test_the_graded_table_is_that_of_the_reference_run(readme, metrics):
+    row = r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$"
+    table = {tier: tuple(cells) for tier, *cells in re.findall(row, readme, re.MULTILINE)}
+    assert {tier: table.get(tier) for tier in graded(metrics)} == graded(metrics)
 
 
 def test_the_results_are_those_of_the_reference_run(readme, metrics):
