@@ -70,7 +70,7 @@ def violations(alerts: Iterable[Alert], approvals: str = APPROVALS) -> pd.DataFr
     table = table.assign(violation=[_violation(row, approvals) for row in table.itertuples()])
     table = table.dropna(subset="violation")
     table = table.drop_duplicates(["stream", "position", "violation"])
-    days = pd.to_timedelta(table["at"].dt.weekday, unit="D")
+    days = pd.to_timedelta(table["at"].dt.day_of_week, unit="D")
     table = table.assign(week=(table["at"] - days).dt.date)
     counts = pd.crosstab([table["process"], table["week"]], table["violation"])
     return counts.reindex(columns=list(VIOLATIONS), fill_value=0).rename_axis(columns=None)

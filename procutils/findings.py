@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from kurrentdbclient import RecordedEvent
 from procutils.alerts import UNREADABLE, Alert, identity
 from procutils.cases import END, Event
 from procutils.detector import Detector, Verdict
+
+#: The kinds of diagnosis that say that something has not come.
+ABSENT = ("skipped step", "premature end", "overdue")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,11 @@ class Model:
 
     def about(self, stream: str, position: int, verdict: Verdict) -> dict[str, Any]:
         """What every alert says. position: the revision in the stream."""
-        missing = verdict.repair.types if verdict.repair and verdict.repair.what == "insert" else ()
+        missing: Sequence[str] = ()
+        if verdict.repair is not None and verdict.repair.what == "insert":
+            missing = verdict.repair.types
+        elif verdict.kind in ABSENT:  # no repair was found: what was the likeliest
+            missing = [type_ for type_, _ in verdict.expected if type_ != END][:1]
         return {
             "model": self.id,
             "data_position": self.data_position,

@@ -109,7 +109,7 @@ def disturbed(path: Path, events: list, kills: int, both: int, seed: int) -> Cou
                 for record in client.get_stream(case.id)
             )
             state = Checkpoints(client, f"watchdog_{MODEL}")
-            until(lambda: (state.latest().position or 0) >= last, patience=60)
+            until(lambda: (state.latest().position or 0) >= last, patience=300)
             assert watchdog.terminate() == 0
             return Counter((alert.type, alert.id) for alert in read_alerts(client))
     finally:
