@@ -152,6 +152,7 @@ class Judge:
             "event_type": record.type,
             "commit_position": record.commit_position,
             "at": until.events[-1].at.isoformat(),
+            "begins": case.records[min(verdict.position, index)].stream_position,
             "surprise": surprise,
             "threshold": detector.threshold(category),
             "evidence": investigator.evidence(until, until.events[-1]),

@@ -95,6 +95,7 @@ def test_an_alert_says_what_a_person_needs(client):
     assert (said["model"], said["data_position"], said["stream"]) == (MODEL, 17, case.id)
     assert (said["event_type"], said["commit_position"]) == (cause.type, cause.commit_position)
     assert said["kind"] == "skipped step" and said["part"] == "type"
+    assert 0 <= said["begins"] <= said["position"]
     assert 0 < said["p_value"] <= said["alpha"]
     assert said["surprise"] > said["threshold"]
     assert all(0 <= e["probability"] <= 1 for e in said["expected"])

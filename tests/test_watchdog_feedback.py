@@ -2,18 +2,21 @@
 
 import json
 from collections import Counter
+from copy import copy
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 from random import Random
 
 import pytest
 from kurrentdbclient import KurrentDBClient
+from scipy.stats import betabinom
 from watchdog_setup import ALPHA, MODEL, append, detector, firm, running, traffic, until
 
 from procutils.alerts import CONFIRMED, DETECTED, DISMISSED, OVERDUE, existing, read_alerts
 from procutils.cases import END, Case, Event
 from procutils.compliance import BYPASSED, MISSED, SKIPPED, alert_table, violations
-from procutils.deadlines import deadline, turns
+from procutils.deadlines import deadline, learn_whole_lives, turns
 from procutils.encoded_baselines import EncodedNGram
 from procutils.feedback import Thresholds, confirm, dismiss, stream_of
 from procutils.finance.anomalies import inject
@@ -146,6 +149,25 @@ def test_a_deadline_is_the_first_moment_that_is_too_silent():
             assert silent == (due is not None and moment >= due)
             checked += silent
     assert checked > 0
+
+
+def test_no_more_normal_cases_are_ever_overdue_than_promised():
+    known = copy(detector())
+    learn_whole_lives(known, firm()[300:750])
+    fresh = firm()[750:]
+    for category in known.silences:
+        late, of_category = 0, [case for case in fresh if case.category == category]
+        for case in of_category:
+            following = Rescored(known.scorer, Case(case.id, []))
+            for event, after in pairwise(case.events):
+                following.add(event)
+                due = deadline(known, category, following, event.at)
+                if due is not None and after.at > due:
+                    late += 1
+                    break
+        n = len(known.silences[category])
+        k = int(ALPHA * (n + 1))
+        assert late <= betabinom(len(of_category), k, n + 1 - k).ppf(0.9999)
 
 
 def test_without_silences_there_is_no_deadline(client):
