@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from kurrentdbclient import KurrentDBClient, RecordedEvent, StreamState
 from kurrentdbclient.exceptions import NotFoundError
 
-from procutils.alerts import identity, new_event
+from procutils.alerts import new_event
 from procutils.deadlines import Deadline, Deadlines
 
 REACHED = "PositionReached"
@@ -84,8 +85,8 @@ class Checkpoints:
             },
             "over": [] if whole else sorted(changed - open_.keys()),
         }
-        after = -1 if first else self._version
-        event = new_event(REACHED, identity(self._stream, after, json.dumps(data)), data, {})
+        # An id of its own: it is about this moment alone, and never to be recognised.
+        event = new_event(REACHED, uuid4(), data, {})
         self._client.append_event(self._stream, current_version=self._version, event=event)
         self._version = self._begun() if first else self._version + 1
         self._since_whole = 1 if whole else self._since_whole + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from copy import deepcopy
 from datetime import datetime
 
@@ -14,6 +15,10 @@ from procutils.token_scores import TokenScore, event_score, token_scores
 from procutils.tokens import text_ids
 from procutils.words import DELAY_WORDS, delay_word
 from procutils.written import Memory
+
+#: A name whose first token has less than this share of all names' counts for nothing in a silence:
+#: those of the other processes, mostly, which would take most of the time.
+NEGLIGIBLE = 1e-5
 
 
 class Running:
@@ -36,7 +41,7 @@ class Running:
         texts = [encoding.prompt(case)]
         for event in case.events:
             texts += [text for _, text in encoding.event(event, self._memory)]
-        self._cache, self._next, self._after = None, None, None
+        self._cache, self._next, self._waits = None, None, None
         self._read([token for text in texts for token in text_ids(tokenizer, text)])
 
     @torch.inference_mode()
@@ -64,7 +69,8 @@ class Running:
         Every type known to the encoding is asked for; what is left to 1 went to words that name
         none.
         """
-        names, log_p, _ = self._after_names()
+        names = self._encoding.names
+        log_p, _ = self._after(names.values())
         known = dict(zip(names, log_p.exp().tolist(), strict=True)) | {END: self._end_probability()}
         return sorted(known.items(), key=lambda pair: -pair[1])[:k]
 
@@ -77,26 +83,29 @@ class Running:
         if self._memory.now is None or now < self._memory.now:
             raise ValueError(f"the latest event came at {self._memory.now}: give a time after it")
         word = delay_word(self._memory.now, now)
-        _, log_p, delays = self._after_names()
+        if self._waits is None:  # asked once per event, however many moments are asked about
+            self._waits = self._after(self._likely())
+        log_p, delays = self._waits
         still = (log_p.exp() * delays[:, DELAY_WORDS.index(word) :].exp().sum(1)).sum()
         return float((still + self._end_probability()).clamp(max=1.0).log())
 
     def _end_probability(self) -> float:
         return float(self._next.log_softmax(0)[self._tokenizer.eos_token_id].exp())
 
-    def _after_names(self) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-        """The known event types, the log-probability of each name now, and of each delay after it.
-
-        Shapes: [types], [types, DELAY_WORDS]. Asked once per event, however much is derived.
-        """
-        if self._after is None:
-            self._after = self._ask_after_names()
-        return self._after
+    def _likely(self) -> list[str]:
+        """The names whose first token may well come now."""
+        first = {name: text_ids(self._tokenizer, name)[0] for name in self._encoding.names.values()}
+        now = self._next.softmax(0)
+        least = NEGLIGIBLE * float(now[list(set(first.values()))].sum())
+        return [name for name, token in first.items() if now[token] >= least]
 
     @torch.inference_mode()
-    def _ask_after_names(self) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-        names = list(self._encoding.names)
-        ends = [text_ids(self._tokenizer, name) for name in self._encoding.names.values()]
+    def _after(self, names: Collection[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The log-probability of each name now, and of each delay after it.
+
+        Shapes: [names], [names, DELAY_WORDS].
+        """
+        ends = [text_ids(self._tokenizer, name) for name in names]
         width, device = max(map(len, ends)), self._next.device
         rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
         cache = deepcopy(self._cache)
@@ -108,7 +117,7 @@ class Running:
         log_p = self._next.log_softmax(0)[rows[:, 0]] + (steps * within).sum(1)
         delays = [text_ids(self._tokenizer, f" {word}")[0] for word in DELAY_WORDS]
         following = after[torch.arange(len(ends)), lengths - 1][:, delays]
-        return names, log_p.cpu(), following.cpu()
+        return log_p.cpu(), following.cpu()
 
     @torch.inference_mode()
     def _read(self, ids: list[int]) -> list[TokenScore]:
@@ -117,7 +126,7 @@ class Running:
         read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
         logits = read.logits.float()
         before = logits[:, :1] if self._next is None else self._next[None, None]
-        self._cache, self._next, self._after = read.past_key_values, logits[0, -1], None
+        self._cache, self._next, self._waits = read.past_key_values, logits[0, -1], None
         return _listed(torch.cat([before, logits[:, :-1]], dim=1), rows)
 
 

@@ -360,3 +360,13 @@ def test_ids_are_the_same_for_ever(client):
     from procutils.alerts import identity
 
     assert identity("m", "payment-1", 3, DETECTED) == UUID("13b95364-559f-54d1-ba15-b326caef61f3")
+
+
+def test_a_deleted_stream_of_checkpoints_begins_anew_even_with_the_same_words(client):
+    for _ in range(2):
+        writer = Checkpoints(client, "watchdog_y")
+        assert writer.latest().position is None
+        writer.write(Checkpoint(position=5))
+        writer.write(Checkpoint(position=6))
+        assert Checkpoints(client, "watchdog_y").latest().position == 6
+        client.delete_stream("watchdog_y", current_version=ANY)
