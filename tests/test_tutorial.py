@@ -8,14 +8,18 @@ import pytest
 from procutils.chain import run_chain
 
 TINY = {
-    "cases": "160",
-    "train_cases": "40",
-    "calibration_cases": "60",
+    "cases": "420",
+    "train_cases": "200",
+    "calibration_cases": "90",
     "epochs": "1",
     "alpha": "0.2",
     "normal_cases": "40",
     "anomalous_cases": "30",
     "explained_alerts": "3",
+    "graded_normal": "60",
+    "graded_per_tier": "6",
+    "silence_cases": "20",
+    "graded_alerts": "12",
 }
 
 #: What metrics.json holds at least; see the README of a run.
@@ -47,6 +51,9 @@ KEYS = [
     "benchmark.localisation.hit_at_1",
     "benchmark.localisation.kind_macro_f1",
     "benchmark.localisation.mean_delay_events",
+    "benchmark.graded.payload.language_model.auroc",
+    "benchmark.graded.payload.language_model.recall_at_1pct_fpr_ci",
+    "benchmark.graded.silence.language_model.auroc",
     "speed.train_tokens_per_second",
     "speed.score_events_per_second",
 ]
@@ -63,7 +70,7 @@ def test_every_notebook_ran_in_order(run: Path):
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "completed"
     executed = sorted(path.name[:2] for path in run.glob("*.ipynb"))
-    assert executed == ["01", "02", "03", "04", "05"]
+    assert executed == ["01", "02", "03", "04", "05", "06"]
 
 
 def test_every_promised_number_is_there(run: Path):
