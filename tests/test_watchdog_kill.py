@@ -131,7 +131,9 @@ def test_killed_five_times_nothing_is_lost_or_doubled(tmp_path):
     check(tmp_path, cases=70, count=300, kills=5, both=1, seed=1)
 
 
-@pytest.mark.skipif("WATCHDOG_KILLS" not in os.environ, reason="takes many minutes: `make kill`")
+@pytest.mark.skipif(
+    "WATCHDOG_KILLS" not in os.environ, reason="takes ten minutes: set WATCHDOG_KILLS=100"
+)
 @pytest.mark.timeout(3600)
 def test_killed_a_hundred_times_nothing_is_lost_or_doubled(tmp_path):
     kills = int(os.environ["WATCHDOG_KILLS"])
