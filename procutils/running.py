@@ -49,7 +49,9 @@ class Running:
         """The score of the event that has just come, which is remembered."""
         parts = self._encoding.event(event, self._memory)
         ids = [text_ids(self._tokenizer, text) for _, text in parts]
-        tokens = self._read([token for of_part in ids for token in of_part])
+        read, before = [token for of_part in ids for token in of_part], self._next[None, None]
+        logits = torch.cat([before, self._read(read)[:, :-1]], dim=1)
+        tokens = _listed(logits, torch.tensor([read], device=logits.device))
         named = []
         for (name, _), of_part in zip(parts, ids, strict=True):
             named.append((name, tokens[: len(of_part)]))
@@ -120,14 +122,13 @@ class Running:
         return log_p.cpu(), following.cpu()
 
     @torch.inference_mode()
-    def _read(self, ids: list[int]) -> list[TokenScore]:
-        """Read tokens, and say how probable each was; the very first counts for nothing."""
+    def _read(self, ids: list[int]) -> torch.Tensor:
+        """Read tokens and remember them: the logits after each, [1, tokens, vocabulary]."""
         rows = torch.tensor([ids], device=self._model.device)
         read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
         logits = read.logits.float()
-        before = logits[:, :1] if self._next is None else self._next[None, None]
         self._cache, self._next, self._waits = read.past_key_values, logits[0, -1], None
-        return _listed(torch.cat([before, logits[:, :-1]], dim=1), rows)
+        return logits
 
 
 def _listed(logits: torch.Tensor, targets: torch.Tensor) -> list[TokenScore]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -225,15 +226,17 @@ class Search:
 
     def _names_actor(self, type_: str, item: Field | None) -> bool:
         """Whether a field says who did it: it is compared with actors, or is a copy of one."""
-        if item is None:
-            return False
-        actors = {
+        if item is None or item.kind != "copy":
+            return item is not None and item.kind == "actor"
+        return not self._actors.isdisjoint((f"{type_}.{item.name}", *item.like))
+
+    @cached_property
+    def _actors(self) -> set[str]:
+        """The fields, as ``type.field``, that name actors or are compared with one that does."""
+        return {
             key
-            for own, items in self.encoding.fields.items()
-            for one in items
-            if one.kind == "actor"
-            for key in (f"{own}.{one.name}", *one.like)
+            for type_, items in self.encoding.fields.items()
+            for item in items
+            if item.kind == "actor"
+            for key in (f"{type_}.{item.name}", *item.like)
         }
-        return item.kind == "actor" or (
-            item.kind == "copy" and not actors.isdisjoint((f"{type_}.{item.name}", *item.like))
-        )

@@ -22,7 +22,7 @@ from procutils.feedback import Thresholds, confirm, dismiss, stream_of
 from procutils.finance.anomalies import inject
 from procutils.following import Rescored
 from procutils.investigation import Investigator
-from procutils.plots.compliance import violations_by_week
+from procutils.plots import violations_by_week
 from procutils.store import append_cases, commit_position
 from procutils.suggestions import Step, Trigger, suggest
 from procutils.watchdog import Watchdog

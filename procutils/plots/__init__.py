@@ -10,6 +10,7 @@ from procutils.plots.benchmark import (
     surprisal_histogram,
 )
 from procutils.plots.cases import field_by_group, timeline, variants
+from procutils.plots.compliance import violations_by_week
 from procutils.plots.examples import seen_in_training, tokens_by_length
 from procutils.plots.explanation import case_surprisal
 from procutils.plots.graded import case_parts, methods_by_tier, usual_parts
@@ -44,4 +45,5 @@ __all__ = [
     "tokens_by_length",
     "usual_parts",
     "variants",
+    "violations_by_week",
 ]
