@@ -8,28 +8,28 @@ event has come, and then only waited for. A case that may well be over has none.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
 from math import inf
 
-from procutils.cases import Case
+from procutils.cases import Case, EventScore
 from procutils.detector import Detector
-from procutils.following import Following, follow
+from procutils.following import Following
 from procutils.words import DELAY_WORDS, DELAYS, OVERNIGHT, delay_word
 
 #: Days after which a delay has got its last word.
 LONGEST = 60
+#: How often a silence is looked at.
+LOOK = timedelta(seconds=1)
 
 
 def turns(start: datetime) -> list[datetime]:
     """When, after ``start``, the time since then gets a longer word: the first moment of each."""
     midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    second = timedelta(seconds=1)  # silences are looked at every second
-    moments = [start + timedelta(seconds=bound) + second for bound in (*DELAYS.values(), OVERNIGHT)]
+    moments = [start + timedelta(seconds=bound) + LOOK for bound in (*DELAYS.values(), OVERNIGHT)]
     moments += [midnight + timedelta(days=day) for day in range(1, LONGEST)]
     found, latest = [], DELAY_WORDS.index(delay_word(start, start))
     for moment in sorted(moments):
@@ -54,17 +54,67 @@ def learn_whole_lives(detector: Detector, cases: Iterable[Case]) -> None:
     about it. A watchdog looks all the time, at every wait of the case, and would be wrong more
     often than promised. Learned like this, at most the share alpha of normal cases is ever reported
     overdue. cases: normal ones that the scorer was not trained on.
+
+    Only the strangest decide, so only of these the silence is computed. What is stored of the
+    others is what bounds it from above, but lies below the threshold.
     """
-    found: dict[str, list[float]] = {}
+    by_category: dict[str, list[Case]] = {}
     for case in cases:
-        following, strangest = follow(detector.scorer, Case(case.id, [])), 0.0
-        for event, after in pairwise(case.events):
-            following.add(event)
-            just_before = after.at - timedelta(seconds=1)
-            if just_before > event.at:
-                strangest = max(strangest, -following.silence(just_before))
-        found.setdefault(case.category, []).append(strangest)
-    detector.silences = {category: sorted(nats) for category, nats in sorted(found.items())}
+        by_category.setdefault(case.category, []).append(case)
+    detector.silences = {
+        category: _strangest(detector, of_category)
+        for category, of_category in sorted(by_category.items())
+    }
+
+
+def _strangest(detector: Detector, cases: list[Case]) -> list[float]:
+    """How strange the strangest silence of each case was (nats), rising; see above."""
+    scores = detector.scorer.score_cases(cases)
+    lives = [_Life(*pair) for pair in zip(cases, scores, strict=True)]
+    decide = max(int(detector.alpha * (len(lives) + 1) + 1e-9), 1)
+    heap = [(-life.most, number) for number, life in enumerate(lives)]
+    heapify(heap)
+    while decide and heap:
+        _, number = heappop(heap)
+        if lives[number].known:
+            decide -= 1  # all others waited less strangely
+        else:
+            lives[number].ask(detector)
+            heappush(heap, (-lives[number].most, number))
+    return sorted(life.most for life in lives)
+
+
+class _Life:
+    """The waits of one case, of which some have been computed.
+
+    A silence may still end with the event that came, after as long a delay: so it is at most as
+    strange as these two together, which the scores of the case tell without asking again.
+    """
+
+    def __init__(self, case: Case, scores: Sequence[EventScore]) -> None:
+        self._case, self._strangest = case, 0.0
+        self._bounds = sorted(
+            (-score.parts["type"] - score.parts.get("delay", -inf), number)
+            for number, score in enumerate(scores[1:-1], start=1)
+            if case.events[number].at - case.events[number - 1].at > LOOK
+        )
+
+    @property
+    def most(self) -> float:
+        """No silence of the case was stranger (nats)."""
+        return max(self._strangest, self._bounds[-1][0] if self._bounds else 0.0)
+
+    @property
+    def known(self) -> bool:
+        """Whether one was as strange as ``most``."""
+        return not self._bounds or self._strangest >= self._bounds[-1][0]
+
+    def ask(self, detector: Detector) -> None:
+        """Compute the silence that may be the strangest."""
+        _, number = self._bounds.pop()
+        events, end = self._case.events[:number], self._case.events[number].at - LOOK
+        (log_p,) = detector.scorer.silences([(Case(self._case.id, events), end)])
+        self._strangest = max(self._strangest, -log_p)
 
 
 def deadline(

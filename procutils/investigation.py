@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import takewhile
+from math import exp
 from typing import Any
 
 from kurrentdbclient import KurrentDBClient, RecordedEvent
@@ -28,8 +29,8 @@ SHOWN, NAMED = 20, 3
 MOST_SHARING = 3
 #: So many running cases, at most, are asked whether they were waiting for the event.
 MOST_ASKED = 20
-#: From this probability on a case counts as waiting for an event.
-WAITING = 0.05
+#: From this probability on a case counts as waiting for an event, for the reason that it was.
+WAITING, WAITED = 0.05, "it was waiting for such an event"
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,13 @@ class Investigator:
             or list(self._named(event, owners))
             or list(self._sharing(event, owners))
         )
+        because = dict(reversed(found)) or dict.fromkeys(self._open(owners), WAITED)
+        known = [other for other in map(self._case, because) if other is not None]
         asked = [
-            Candidate(stream, because, self._probability(stream, event.type))
-            for stream, because in dict(reversed(found)).items()
-        ] or list(self._waiting(event, owners))
+            Candidate(other.id, because[other.id], p)
+            for other, p in zip(known, self._next(known, event.type), strict=True)
+            if p >= WAITING or because[other.id] != WAITED
+        ]
         return sorted(asked, key=lambda found: (-found.probability, found.stream))[:NAMED]
 
     def _correlated(self, case: Case, event: Event, owners: list[str]) -> Iterator[tuple[str, str]]:
@@ -129,21 +133,22 @@ class Investigator:
             if len(streams) <= MOST_SHARING:
                 yield from ((stream, f"{name} = {value}") for stream in streams)
 
-    def _waiting(self, event: Event, owners: list[str]) -> Iterator[Candidate]:
-        """Recent cases of which this type of event was to be expected next."""
+    def _open(self, owners: list[str]) -> Iterator[str]:
+        """The streams of some recent cases, which may have been waiting for such an event."""
         for owner in owners:
-            for other in self._cases(owner)[:MOST_ASKED]:
-                p = self._next(other, event.type)
-                if p >= WAITING:
-                    yield Candidate(other.id, "it was waiting for such an event", p)
+            yield from (other.id for other in self._cases(owner)[:MOST_ASKED])
 
-    def _probability(self, stream: str, type_: str) -> float:
-        case = self._case(stream)
-        known = case is not None and case.events
-        return self._next(case, type_) if known else 0.0
+    def _next(self, cases: list[Case], type_: str) -> list[float]:
+        """Of each case the probability of this type of event as its next one.
 
-    def _next(self, case: Case, type_: str) -> float:
-        return dict(self._detector.scorer.next_events(case, 1_000)).get(type_, 0.0)
+        All in one question, about this type alone: a model that is asked case by case for
+        everything that may come takes seconds.
+        """
+        longer = [
+            Case(case.id, [*case.events, Event(type_, {}, case.events[-1].at)]) for case in cases
+        ]
+        scores = self._detector.scorer.score_cases(longer) if longer else []
+        return [exp(score[-2].parts["type"]) for score in scores]
 
     def _case(self, stream: str) -> Case | None:
         """The case in a stream as it was; None if there is none."""

@@ -170,6 +170,29 @@ def test_no_more_normal_cases_are_ever_overdue_than_promised():
         assert late <= betabinom(len(of_category), k, n + 1 - k).ppf(0.9999)
 
 
+def test_of_whole_lives_only_the_strangest_silences_are_computed(reading):
+    def strangest(case: Case) -> float:
+        before = [(Case(case.id, case.events[:n]), e.at) for n, e in enumerate(case.events) if n]
+        seen = [
+            (short, at - timedelta(seconds=1))
+            for short, at in before
+            if at - short.events[-1].at > timedelta(seconds=1)
+        ]
+        return max((-log_p for log_p in reading.scorer.silences(seen)), default=0.0)
+
+    known, asked = copy(reading), []
+    known.scorer = copy(reading.scorer)
+    known.scorer.silences = lambda seen: asked.extend(seen) or reading.scorer.silences(seen)
+    cases = [case for case in firm()[300:750] if case.category in ("payment", "risk")]
+    learn_whole_lives(known, cases)
+    assert len(asked) < sum(len(case.events) - 1 for case in cases) / 2
+    for category, stored in known.silences.items():
+        exact = sorted(strangest(case) for case in cases if case.category == category)
+        decide = int(ALPHA * (len(exact) + 1))
+        assert stored[-decide:] == pytest.approx(exact[-decide:])
+        assert all(bound >= value - 1e-9 for bound, value in zip(stored, exact, strict=True))
+
+
 def test_without_silences_there_is_no_deadline(client):
     known = detector()
     other = type(known)(known.scorer, known.usual, known.ranks, {}, known.normal, ALPHA)
