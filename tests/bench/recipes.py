@@ -9,6 +9,7 @@ from peft import LoraConfig
 from trl import SFTConfig, SFTTrainer
 
 from procutils import training
+from procutils.fine_tuning import lora
 from procutils.hardware import Hardware
 from procutils.models import load_base, load_tokenizer
 
@@ -20,7 +21,6 @@ EPOCHS, BATCH, LEARNING_RATE = 4, 4, 0.002
 ITS_BATCH, ITS_PASSES, ITS_EPOCHS, ITS_LEARNING_RATE = 2, 4, 3, 2e-4
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
-LAYERS = [*ATTENTION, "gate_proj", "up_proj", "down_proj"]
 
 OURS = (
     f"notebook 4's recipe, to its end: a case is an example, {EPOCHS} epochs in batches of "
@@ -43,13 +43,7 @@ def ours(streams: Streams, base_model: str, hardware: Hardware, output: Path) ->
         args=training.sft_config(hardware, output, learning_rate=LEARNING_RATE, batch_size=BATCH),
         train_dataset=training.schedule(rows, EPOCHS, BATCH),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=16,
-            lora_alpha=32,
-            target_modules=LAYERS,
-            layers_to_transform=training.top_third(base),
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=lora(base),
     )
 
 

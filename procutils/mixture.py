@@ -1,0 +1,86 @@
+"""Two scorers as one: their probabilities, part by part, mixed by what fits normal cases best."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import exp, log
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from procutils.cases import Case, EventScore
+from procutils.surprise import Scorer
+
+#: The share of the first scorer in a part that no case told anything of.
+EVEN = 0.5
+
+
+class Mixture:
+    """p = w p₁ + (1 − w) p₂ for every part of every event, with a weight w for each part.
+
+    A convex mixture of two models is never worse than the better one by more than −log of its
+    weight, and better where they err in different places (Jelinek & Mercer 1980). A part that only
+    one of the two has is left as it is.
+    """
+
+    def __init__(self, first: Scorer, second: Scorer, weights: Mapping[str, float] = {}) -> None:
+        """weights: part → the share of ``first``; EVEN for parts not named."""
+        self.first, self.second, self.weights = first, second, dict(weights)
+
+    @classmethod
+    def fit(cls, first: Scorer, second: Scorer, cases: Sequence[Case]) -> Mixture:
+        """The weights that make ``cases`` most probable; neither scorer was trained on them."""
+        found = cls(first, second)
+        scores = first.score_cases(cases), second.score_cases(cases)
+        pairs: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        for ours, theirs in zip(*map(_flat, scores), strict=True):
+            for part in ours.parts.keys() & theirs.parts.keys():
+                pairs[part].append((ours.parts[part], theirs.parts[part]))
+        found.weights = {part: best_weight(of_part) for part, of_part in sorted(pairs.items())}
+        return found
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
+        """One entry per event of each case, and one for END."""
+        cases = list(cases)
+        both = zip(self.first.score_cases(cases), self.second.score_cases(cases), strict=True)
+        return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
+
+    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
+        """The scores of one event by both, as one; what a part's tail was is not known any more."""
+        parts = ours.parts | theirs.parts
+        for part in ours.parts.keys() & theirs.parts.keys():
+            w = self.weights.get(part, EVEN)
+            parts[part] = _mix(w, ours.parts[part], theirs.parts[part])
+        return EventScore(ours.type, parts, ours.greedy)
+
+    def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
+        """The k most probable next types with their probabilities."""
+        w = self.weights.get("type", EVEN)
+        mixed: defaultdict[str, float] = defaultdict(float)
+        for share, scorer in ((w, self.first), (1 - w, self.second)):
+            for type_, p in scorer.next_events(prefix, 1_000):
+                mixed[type_] += share * p
+        return sorted(mixed.items(), key=lambda item: (-item[1], item[0]))[:k]
+
+
+def best_weight(pairs: Sequence[tuple[float, float]]) -> float:
+    """The w in [0, 1] that maximises Σ log(w p₁ + (1 − w) p₂) over pairs of log-probabilities.
+
+    The sum is concave in w, so the search finds its one maximum.
+    """
+    first, second = np.asarray(pairs).T
+
+    def surprise(w: float) -> float:
+        with np.errstate(divide="ignore"):  # log 0, of a weight at the very edge
+            return -np.logaddexp(np.log(w) + first, np.log1p(-w) + second).mean()
+
+    return float(minimize_scalar(surprise, bounds=(0, 1), method="bounded").x)
+
+
+def _mix(w: float, first: float, second: float) -> float:
+    return log(max(w * exp(first) + (1 - w) * exp(second), 1e-300))
+
+
+def _flat(scores: Iterable[Sequence[EventScore]]) -> list[EventScore]:
+    return [score for of_case in scores for score in of_case]
