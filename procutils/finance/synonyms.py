@@ -1,0 +1,46 @@
+"""Other names for the event types: what another firm might call the same steps.
+
+None of these words-in-this-order occurs in the firm's own events, so whoever has only counted the
+old names knows nothing of the new ones.
+"""
+
+SYNONYMS = {
+    "OrderSubmitted": "TradeRequestPlaced",
+    "OrderValidated": "TradeRequestVerified",
+    "OrderRejected": "TradeRequestDeclined",
+    "OrderRouted": "TradeRequestSentToVenue",
+    "OrderPartiallyFilled": "TradeRequestPartlyExecuted",
+    "OrderFilled": "TradeRequestFullyExecuted",
+    "OrderCancelled": "TradeRequestWithdrawn",
+    "TradeBooked": "DealRecorded",
+    "TradeSettled": "DealCleared",
+    "TradeConfirmed": "DealAcknowledged",
+    "PaymentInitiated": "TransferStarted",
+    "PaymentValidated": "TransferVerified",
+    "PaymentPendingApproval": "TransferAwaitingSignature",
+    "PaymentApproved": "TransferSigned",
+    "PaymentRejected": "TransferDeclined",
+    "PaymentExecuted": "TransferSent",
+    "PaymentCompleted": "TransferFinished",
+    "PaymentFailed": "TransferUnsuccessful",
+    "RiskLimitBreached": "ExposureCapExceeded",
+    "RiskAlertCreated": "ExposureWarningIssued",
+    "RiskAlertAcknowledged": "ExposureWarningNoted",
+    "RiskMitigationStarted": "HedgingBegun",
+    "RiskMitigationCompleted": "HedgingDone",
+    "RiskAlertResolved": "ExposureWarningClosed",
+    "ComplianceCheckTriggered": "RegulatoryScreeningBegun",
+    "ComplianceCheckPassed": "RegulatoryScreeningClear",
+    "ComplianceFlagRaised": "RegulatoryConcernReported",
+    "ComplianceReviewAssigned": "RegulatoryInspectionAllotted",
+    "ComplianceReviewCompleted": "RegulatoryInspectionDone",
+    "ComplianceEscalated": "RegulatoryConcernReferredUpwards",
+    "ComplianceCaseClosed": "RegulatoryFileShut",
+    "AccountApplicationSubmitted": "CustomerRequestFiled",
+    "AccountKYCStarted": "CustomerIdentityCheckBegun",
+    "AccountDocumentReceived": "CustomerPaperworkArrived",
+    "AccountKYCCompleted": "CustomerIdentityCheckDone",
+    "AccountOpened": "CustomerRelationshipActive",
+    "AccountFunded": "CustomerDepositReceived",
+    "AccountStatusChanged": "CustomerStandingAltered",
+}
