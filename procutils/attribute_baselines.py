@@ -36,16 +36,18 @@ class PartsModel:
     def __init__(self) -> None:
         self._counts = BackOff()
 
-    def fit(self, cases: Iterable[Case]) -> Self:
+    def fit(self, cases: Iterable[Case], running: frozenset[str] = frozenset()) -> Self:
         """Count every part in its contexts; a second call starts afresh.
 
-        Raises ValueError if there are no cases.
+        running: ids of cases that may go on: their end is not counted. Raises ValueError if there
+        are no cases.
         """
         cases = some(cases)
         self._prepare(cases)
         self._counts = BackOff()
         for case in cases:
-            for event in self._readings(case):
+            readings = self._readings(case)
+            for event in readings[:-1] if case.id in running else readings:
                 for _, contexts, value in event:
                     self._counts.add(contexts, value)
         return self
@@ -87,6 +89,13 @@ class PartsModel:
         """Probability of each type that may follow ``prefix``; END and UNSEEN are among them."""
         ((_, contexts, _),) = self._readings(prefix)[-1]
         return self._counts.distribution(contexts)
+
+    def distributions(self, cases: Iterable[Case]) -> list[list[dict[str, float]]]:
+        """For each case what may follow each prefix, the empty one first: n + 1 entries."""
+        return [
+            [self._counts.distribution(event[0][1]) for event in self._readings(case)]
+            for case in cases
+        ]
 
     @property
     def parameters(self) -> int:

@@ -56,16 +56,18 @@ class CountingModel:
         self.vocabulary: set[str] = {END}
         self._counts: defaultdict[Context, Counter[str]] = defaultdict(Counter)
 
-    def fit(self, cases: Iterable[Case]) -> Self:
+    def fit(self, cases: Iterable[Case], running: frozenset[str] = frozenset()) -> Self:
         """Count how often each type followed each context; a second call starts afresh.
 
-        Raises ValueError if there are no cases.
+        running: ids of cases that may go on: their end is not counted. Raises ValueError if there
+        are no cases.
         """
         cases = some(cases)
         self.vocabulary, self._counts = {END}, defaultdict(Counter)
         for case in cases:
             self.vocabulary.update(case.types)
-            for i, type_ in enumerate((*case.types, END)):
+            ends = () if case.id in running else (END,)
+            for i, type_ in enumerate((*case.types, *ends)):
                 for context in self._contexts(case.category, case.types[:i]):
                     self._counts[context][type_] += 1
         return self
@@ -93,15 +95,36 @@ class CountingModel:
 
     def distribution(self, prefix: Case) -> dict[str, float]:
         """Probability of each type that may follow ``prefix``, END included."""
-        raise NotImplementedError
+        return self._following(prefix.category, prefix.types)
+
+    def distributions(self, cases: Iterable[Case]) -> list[list[dict[str, float]]]:
+        """For each case what may follow each of its prefixes, the empty one first: n + 1 entries.
+
+        Prefixes of which the same is remembered share one entry.
+        """
+        known: dict[Context, dict[str, float]] = {}
+
+        def of(category: str, types: Sequence[str]) -> dict[str, float]:
+            *_, context = self._contexts(category, types)
+            if context not in known:
+                known[context] = self._following(category, types)
+            return known[context]
+
+        return [
+            [of(case.category, case.types[:n]) for n in range(len(case.events) + 1)]
+            for case in cases
+        ]
 
     @property
     def parameters(self) -> int:
         """How many counts the model keeps."""
         return sum(len(counter) for counter in self._counts.values())
 
+    def _following(self, category: str, types: Sequence[str]) -> dict[str, float]:
+        raise NotImplementedError
+
     def _contexts(self, category: str, types: Sequence[str]) -> Iterable[Context]:
-        """What is remembered of a prefix, shortest first."""
+        """What is remembered of a prefix, shortest first; the longest decides what may follow."""
         raise NotImplementedError
 
     def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
@@ -114,8 +137,8 @@ class _Unsmoothed(CountingModel):
     The seen types of a context sum to one; a context never seen has no distribution at all.
     """
 
-    def distribution(self, prefix: Case) -> dict[str, float]:
-        seen = self._seen(prefix.category, prefix.types)
+    def _following(self, category: str, types: Sequence[str]) -> dict[str, float]:
+        seen = self._seen(category, types)
         return {type_: count / seen.total() for type_, count in seen.items()}
 
     def _probability(self, category: str, types: Sequence[str], next_type: str) -> float:
@@ -162,9 +185,9 @@ class NGram(CountingModel):
         """The model fitted on ``train`` whose order gives ``validation`` the highest likelihood."""
         return likeliest([cls(order).fit(train) for order in orders], validation)
 
-    def distribution(self, prefix: Case) -> dict[str, float]:
+    def _following(self, category: str, types: Sequence[str]) -> dict[str, float]:
         return {
-            type_: self._probability(prefix.category, prefix.types, type_)
+            type_: self._probability(category, types, type_)
             for type_ in (*sorted(self.vocabulary), UNSEEN)
         }
 

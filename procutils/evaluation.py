@@ -188,6 +188,21 @@ def regret(
     return _mean_per_event("regret_per_event", totals - floors, lengths, resamples, seed)
 
 
+def bootstrap_mean(
+    values: ArrayLike, cases: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The interval of the mean of ``values``, drawing whole cases: ``cases`` numbers each value's.
+
+    Raises ValueError if there are none.
+    """
+    _, numbers = np.unique(np.asarray(cases), return_inverse=True)
+    numbers, lengths = np.asarray(numbers), np.bincount(numbers)
+    if not len(lengths):
+        raise ValueError("no values; there is nothing to average")
+    totals = np.bincount(numbers, _finite("values", values))
+    return _mean_per_event("mean", totals, lengths, resamples, seed)["mean_ci"]
+
+
 def _mean_per_event(
     name: str, totals: NDArray[np.float64], lengths: NDArray[np.int64], resamples: int, seed: int
 ) -> Metrics:
