@@ -127,8 +127,8 @@ def deadline(
     if category not in detector.silences:
         return None
     limit = silence_detector(detector).threshold(category)
-    if limit == inf:
-        return None
+    if limit == inf or following.end().surprisal <= limit:
+        return None  # no silence is stranger than the end of the case
     moments = turns(last)
     # The longer the silence, the less probable: a handful of questions finds the first moment.
     first = bisect_left(moments, True, key=lambda now: -following.silence(now) > limit)

@@ -22,6 +22,7 @@ class Following(Protocol):
     """A scorer's view of one running case."""
 
     def add(self, event: Event) -> EventScore: ...
+    def end(self) -> EventScore: ...
     def next_events(self, k: int) -> list[tuple[str, float]]: ...
     def silence(self, now: datetime) -> float: ...
 
@@ -36,6 +37,10 @@ class Rescored:
         """The score of the event that has just come."""
         self._case.events.append(event)
         return self._scorer.score_cases([self._case])[0][len(self._case.events) - 1]
+
+    def end(self) -> EventScore:
+        """The score of the end of the case, should it have come now."""
+        return self._scorer.score_cases([self._case])[0][-1]
 
     def next_events(self, k: int) -> list[tuple[str, float]]:
         """The k likeliest next types with their probabilities."""

@@ -122,12 +122,17 @@ def load_model(path: Path):
     from procutils.runs import Run
 
     detector = Detector.load(path)
+    position = Run(path.parent).metrics.get("data", {}).get("commit_position")
+    return Model(detector, model_id(path), position)
+
+
+def model_id(path: Path) -> str:
+    """What the model in a folder is called: a digest of its files."""
     digest = hashlib.sha256()
     for file in sorted(file for file in path.rglob("*") if file.is_file()):
         digest.update(f"{file.relative_to(path)} ".encode())
         digest.update(file.read_bytes())
-    position = Run(path.parent).metrics.get("data", {}).get("commit_position")
-    return Model(detector, digest.hexdigest()[:12], position)
+    return digest.hexdigest()[:12]
 
 
 def _watch(model, database, arguments: argparse.Namespace) -> int:

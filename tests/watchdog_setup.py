@@ -148,7 +148,7 @@ def main(uri: str, path: str, group: str | None = None, worker: str | None = Non
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     found = pickle.loads(Path(path).read_bytes())
     with KurrentDBClient(uri) as client:
-        print("watching", flush=True)
+        print("watches from where it was", flush=True)
         Watchdog(client, found, MODEL, clock="log").run(stop, group=group, worker=worker)
 
 

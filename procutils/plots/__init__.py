@@ -21,6 +21,7 @@ from procutils.plots.learning import (
     p_value_uniformity,
     probabilities,
 )
+from procutils.plots.live import watched_cases
 from procutils.plots.process_map import process_map
 from procutils.plots.split import time_split
 
@@ -46,4 +47,5 @@ __all__ = [
     "usual_parts",
     "variants",
     "violations_by_week",
+    "watched_cases",
 ]

@@ -34,9 +34,9 @@ def violations_by_week(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(weeks)), [f"{week:%d %b %Y}" for week in weeks])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         axes.grid(axis="y", visible=False)
+        axes.set_xlabel("violations")
     panels[0].invert_yaxis()  # shared: the first week is on top in all panels
     panels[0].set_ylabel("week of")
-    fig.supxlabel("violations", size=10)
     handles, labels = panels[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return fig
