@@ -1,13 +1,15 @@
 """The watchdog on a real socket: what it writes, what it survives, what it leaves alone."""
 
 import json
+import os
+import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from kurrentdbclient import KurrentDBClient, NewEvent, StreamState
+from kurrentdbclient import KurrentDBClient, NewEvent, RecordedEvent, StreamState
 from watchdog_setup import MODEL, append, detector, firm, in_order, running, traffic, until
 
 from procutils.alerts import (
@@ -23,10 +25,13 @@ from procutils.cases import Case
 from procutils.checkpoints import WHOLE, Checkpoint, Checkpoints
 from procutils.deadlines import Deadline, Deadlines
 from procutils.embedded import EmbeddedKurrentDB
+from procutils.judge import Judge
 from procutils.store import append_cases, categories, commit_position
 from procutils.watchdog import Watchdog
 
 ANY = StreamState.ANY
+#: How long the database goes away; half a minute with WATCHDOG_OUTAGE=30.
+OUTAGE_S = float(os.environ.get("WATCHDOG_OUTAGE", "0.5"))
 
 
 def watchdog(client: KurrentDBClient, **more) -> Watchdog:
@@ -171,8 +176,13 @@ def test_a_replay_finds_the_same_and_writes_nothing(client):
     assert 0 < len(partly) < len(written)
 
 
-def test_two_workers_share_the_load_and_find_the_same(client, tmp_path):
-    cases = traffic(40)
+def test_two_workers_share_the_load_and_find_the_same(client, tmp_path, monkeypatch):
+    cases, handle, workers_of = traffic(40), Judge.handle, defaultdict(set)
+
+    def noting(judge: Judge, record: RecordedEvent) -> bool:
+        workers_of[record.stream_name].add(threading.get_ident())
+        return handle(judge, record)
+
     with EmbeddedKurrentDB(tmp_path / "other") as other, KurrentDBClient(other.uri) as alone:
         append_cases(alone, cases)
         watch(alone)
@@ -181,12 +191,15 @@ def test_two_workers_share_the_load_and_find_the_same(client, tmp_path):
     with running(*dogs, group="dogs"):
         until(lambda: client.list_subscriptions())
         until(lambda: len(client.get_subscription_info("dogs").connections) == 2)
+        monkeypatch.setattr(Judge, "handle", noting)
         events = append_cases(client, cases)
         until(lambda: sum(dog.watched.records for dog in dogs) >= events)
     found = read_alerts(client)
     assert {a.id for a in found if a.type == DETECTED} == expected
     assert set(ids(found).values()) == {1}
     assert all(dog.watched.records > events / 5 for dog in dogs)
+    assert workers_of.keys() == {case.id for case in cases}
+    assert {len(workers) for workers in workers_of.values()} == {1}, "a case on two workers"
 
 
 def test_a_worker_that_takes_over_rebuilds_its_cases(client):
@@ -276,6 +289,7 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path):
             until(lambda: dog.watched.records >= half)
             server.stop()
             until(lambda: dog.watched.interruptions > 0)
+            time.sleep(OUTAGE_S)
             server = EmbeddedKurrentDB(tmp_path / "store", port).start()
             for case, n in events[half:]:
                 append(client, case, n)
