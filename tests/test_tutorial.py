@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_model import tiny
 
-from procutils.chain import run_chain
+from procutils.chain import NOTEBOOKS, run_chain
 from procutils.models import load_tokenizer
 
 TINY = {
@@ -25,6 +25,8 @@ TINY = {
     "graded_per_tier": "6",
     "silence_cases": "20",
     "graded_alerts": "12",
+    "events_per_second": "100",
+    "deadline_cases": "15",
 }
 
 #: What metrics.json holds at least; see the README of a run.
@@ -59,6 +61,11 @@ KEYS = [
     "benchmark.graded.payload.language_model.auroc",
     "benchmark.graded.payload.language_model.recall_at_1pct_fpr_ci",
     "benchmark.graded.silence.language_model.auroc",
+    "watchdog.alerts",
+    "watchdog.anomalies_found",
+    "watchdog.lost",
+    "watchdog.doubled",
+    "watchdog.threshold_after",
     "speed.train_tokens_per_second",
     "speed.score_events_per_second",
 ]
@@ -83,7 +90,7 @@ def test_every_notebook_ran_in_order(run: Path):
     record = json.loads((run / "run.json").read_text())
     assert record["status"] == "completed"
     executed = sorted(path.name[:2] for path in run.glob("*.ipynb"))
-    assert executed == ["01", "02", "03", "04", "05", "06"]
+    assert executed == sorted(path.name[:2] for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
 
 
 def test_every_promised_number_is_there(run: Path):
