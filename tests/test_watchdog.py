@@ -26,6 +26,7 @@ from procutils.checkpoints import WHOLE, Checkpoint, Checkpoints
 from procutils.deadlines import Deadline, Deadlines
 from procutils.embedded import EmbeddedKurrentDB
 from procutils.judge import Judge
+from procutils.sources import AWAY
 from procutils.store import append_cases, categories, commit_position
 from procutils.watchdog import Watchdog
 
@@ -291,6 +292,7 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path):
             until(lambda: dog.watched.interruptions > 0)
             time.sleep(OUTAGE_S)
             server = EmbeddedKurrentDB(tmp_path / "store", port).start()
+            until(lambda: answers(client), patience=60)  # gRPC, too, waits ever longer
             for case, n in events[half:]:
                 append(client, case, n)
             ids_of = {case.id for case, _ in events}
@@ -298,10 +300,17 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path):
             state = Checkpoints(
                 client, f"watchdog_{MODEL}"
             )  # records may be read again: not counted
-            until(lambda: (state.latest().position or 0) >= last)
+            until(lambda: (state.latest().position or 0) >= last, patience=60)
         expected = ids(watchdog(client).replay(commit_position(client)))
         assert ids(read_alerts(client)) == expected
     server.stop()
+
+
+def answers(client: KurrentDBClient) -> bool:
+    try:
+        return commit_position(client) > 0
+    except AWAY:
+        return False
 
 
 def test_two_watchdogs_of_one_model_do_not_confuse_each_other(client):
