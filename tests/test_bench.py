@@ -4,7 +4,7 @@ import json
 
 import pytest
 from bench import __main__ as program
-from bench import kurrentdb, latency, memory, scoring, training
+from bench import kurrentdb, latency, memory, scoring, training, watching
 from bench.settings import Settings
 from bench.streams import Streams, chats, question_and_answer
 from bench.table import Row, Section, faster, more, shown
@@ -30,6 +30,9 @@ def settings(tmp_path_factory) -> Settings:
         scored_cases=6,
         prefixes=3,
         latency_events=8,
+        calibrated_cases=200,
+        watched_cases=40,
+        trained=False,
         appended_cases=8,
         log_events=160,
     )
@@ -126,6 +129,16 @@ def test_the_floor_has_a_cache_as_long_as_ours(settings, streams, monkeypatch):
     adding, alone, rest = lengths[2::3], lengths[3::3], lengths[4::3]
     assert adding == alone == [length - 1 for length in rest] == sorted(set(adding))
     assert len(latency.measure(settings).details["milliseconds"]) == settings.latency_events
+
+
+def test_the_watchdog_is_timed_from_append_to_alert(settings):
+    section = watching.measure(settings)
+    assert len(section.rows) == 4 and all(row.ours > 0 and row.other > 0 for row in section.rows)
+    numbers = section.details
+    assert numbers["model"]["events"] == numbers["counting"]["events"], "of different traffic"
+    for name in ("model", "counting"):
+        assert numbers[name]["alert_after_s"], "nothing was alerted under load"
+    assert "untrained base model" in section.ours
 
 
 def test_what_is_appended_by_either_side_is_read_back(settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from procutils.hardware import Hardware
 from procutils.provenance import provenance
 from procutils.runs import runs_folder, write_json
 
-from . import kurrentdb, latency, memory, scoring, training
+from . import kurrentdb, latency, memory, scoring, training, watching
 from .settings import Settings
 from .table import shown
 
@@ -23,6 +24,7 @@ SECTIONS = {
     "training": training.measure,
     "scoring": scoring.measure,
     "latency": latency.measure,
+    "watchdog": watching.measure,
     "kurrentdb": kurrentdb.measure,
     "memory": memory.measure,
 }
@@ -63,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     disable_progress_bar()
+    logging.getLogger("procutils.watchdog").setLevel(logging.ERROR)  # alerts are only counted
     print(f"{Hardware.find()}, base model {settings.base_model}", flush=True)
     begun, started, sections = perf_counter(), datetime.now(UTC), {}
     for name in chosen:

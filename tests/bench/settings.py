@@ -17,6 +17,8 @@ class Settings:
     rounds: how often either side has its turn, where turns are taken.
     scored_cases: scored in each round. prefixes: answered by greedy generation in each round.
     latency_events: events that come one by one.
+    calibrated_cases: what the watchdog's thresholds are learned from. watched_cases: what it
+        follows. trained: whether with the model of runs/quick, if that is there.
     appended_cases: appended event by event. log_events: in the generated event log.
     """
 
@@ -30,5 +32,8 @@ class Settings:
     scored_cases: int = 200
     prefixes: int = 8
     latency_events: int = 300
+    calibrated_cases: int = 200
+    watched_cases: int = 40
+    trained: bool = True
     appended_cases: int = 400
     log_events: int = 50_000

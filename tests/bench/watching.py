@@ -1,0 +1,135 @@
+"""The watchdog: events followed per second, and how long after an event its alert is there."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from time import sleep
+
+import numpy as np
+from kurrentdbclient import KurrentDBClient
+
+from procutils.alerts import DETECTED, read_alerts
+from procutils.cases import Case
+from procutils.checkpoints import Checkpoints
+from procutils.deadlines import learn_whole_lives
+from procutils.detector import Detector
+from procutils.embedded import EmbeddedKurrentDB
+from procutils.encoded_baselines import EncodedNGram
+from procutils.finance.anomalies import PROTOTYPE_KINDS, inject
+from procutils.hardware import Hardware
+from procutils.live import Traffic
+from procutils.predictor import Predictor
+from procutils.runs import runs_folder
+from procutils.sources import CASES
+from procutils.store import append_cases
+from procutils.surprise import Scorer
+from procutils.watchdog import Watchdog
+
+from .settings import Settings
+from .streams import Streams
+from .table import Row, Section, more, timed
+
+#: Of so many cases one is anomalous. Events come at this share of what can be followed.
+EVERY, LOAD = 2, 0.5
+#: The share of normal cases that may be flagged, and the most events a second that are sent.
+ALPHA, MOST = 0.1, 200.0
+
+
+def measure(settings: Settings) -> Section:
+    """A backlog is followed as fast as may be; then events come at half that rate."""
+    streams = Streams.make(settings, settings.calibrated_cases + settings.watched_cases)
+    normal = streams.test[: settings.calibrated_cases]
+    watched = _traffic(streams.test[settings.calibrated_cases :])
+    model, which = _model(settings, streams)
+    counting = EncodedNGram(3, streams.encoding).fit(streams.train)
+    middle, found = len(watched) // 2, {}
+    half, rest = watched[:middle], watched[middle:]
+    for name, scorer in (("model", model), ("counting", counting)):
+        detector = Detector.calibrate(scorer, normal, ALPHA)
+        found[f"{name}_without"] = _followed(f"{name}_without", detector, half, [])
+        learn_whole_lives(detector, normal)
+        found[name] = _followed(name, detector, half, rest)
+    ours, floor = found["model"], found["counting"]
+    rows = [more("followed", "events/s", ours["per_second"], floor["per_second"])]
+    for q in (50, 99):
+        mine, least = (1000 * np.percentile(of["alert_after_s"], q) for of in (ours, floor))
+        rows.append(Row(f"from append to alert, p{q}", "ms", mine, least, mine / least))
+    alone = [found[f"{name}_without"]["per_second"] for name in ("model", "counting")]
+    rows.append(more("followed, with no deadlines to compute", "events/s", *alone))
+    events = sum(len(case.events) for case in watched)
+    return Section(
+        f"The watchdog on {events:,} events of {len(watched)} cases, one in {EVERY} anomalous",
+        f"the whole watchdog with {which}: subscribed, judged, investigated, alerts and "
+        "checkpoints written",
+        "the floor: the same with a detector that counts (n-gram over what the model reads)",
+        "ours by floor",
+        rows,
+        notes=[
+            f"{len(ours['alert_after_s'])} and {len(floor['alert_after_s'])} alerts, timed by the "
+            f"server while events come at {LOAD:.0%} of that rate, at most {MOST:.0f} a second."
+        ],
+        details=found,
+    )
+
+
+def _model(settings: Settings, streams: Streams) -> tuple[Scorer, str]:
+    """The trained model of the quick run; before there is one, the base model, as fast."""
+    trained = runs_folder() / "quick" / "model"
+    if settings.trained and (trained / "model.json").exists():
+        return Predictor.load(trained), "the model of runs/quick"
+    base = Predictor.base(settings.base_model, streams.encoding, Hardware.find())
+    return base, "the untrained base model"
+
+
+def _traffic(cases: Sequence[Case]) -> list[Case]:
+    rng, found = random.Random(1), []
+    for number, case in enumerate(cases):
+        kind = PROTOTYPE_KINDS[number // EVERY % len(PROTOTYPE_KINDS)]
+        injection = inject(case, kind, rng) if number % EVERY == 0 else None
+        found.append(injection.case if injection else case)
+    return found
+
+
+def _followed(
+    name: str, detector: Detector, cases: list[Case], under_load: list[Case]
+) -> dict[str, object]:
+    """``per_second`` of a backlog, and the seconds ``alert_after_s`` of each alert under load."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        EmbeddedKurrentDB(Path(scratch)) as server,
+        KurrentDBClient(server.uri) as client,
+    ):
+        backlog = append_cases(client, cases)
+        dog = Watchdog(client, detector, name, clock="log")
+        _, seconds = timed(lambda: dog.run(until_caught_up=True))
+        rate = backlog / seconds
+        before = {alert.id for alert in read_alerts(client)}
+        stop = threading.Event()
+        thread = threading.Thread(target=dog.run, args=(stop,))
+        thread.start()
+        sender = Traffic(client, under_load, min(LOAD * rate, MOST))
+        sender.send(sum(len(case.events) for case in under_load))
+        sender.wait()
+        end = client.get_commit_position(filter_include=[CASES], filter_by_stream_name=True)
+        state = Checkpoints(client, f"watchdog_{name}")
+        while (state.latest().position or 0) < end:
+            sleep(0.05)
+        stop.set()
+        thread.join()
+        alerts = [a for a in read_alerts(client) if a.type == DETECTED and a.id not in before]
+        return {
+            "events": backlog + sender.appended,
+            "per_second": rate,
+            "alert_after_s": [_after(client, alert) for alert in alerts],
+        }
+
+
+def _after(client: KurrentDBClient, alert) -> float:
+    """Seconds from the recording of an event to that of the alert about it."""
+    records = [*client.get_stream(f"anomaly-{alert.stream}"), *client.get_stream(alert.stream)]
+    times = {str(record.id): record.recorded_at for record in records}
+    return (times[str(alert.id)] - times[alert.data["event_id"]]).total_seconds()
