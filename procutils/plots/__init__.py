@@ -16,6 +16,7 @@ from procutils.plots.explanation import case_surprisal
 from procutils.plots.graded import case_parts, methods_by_tier, usual_parts
 from procutils.plots.learning import (
     calibration,
+    few_cases,
     loss_curve,
     nll_bars,
     p_value_uniformity,
@@ -30,6 +31,7 @@ __all__ = [
     "case_parts",
     "case_surprisal",
     "confusion_grid",
+    "few_cases",
     "field_by_group",
     "loss_curve",
     "methods_by_tier",

@@ -173,3 +173,29 @@ def probabilities(
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.legend()
     return fig
+
+
+@styled
+def few_cases(
+    counts: Sequence[int],
+    curves: Mapping[str, Sequence[Value]],
+    title: str = "How many cases does it take?",
+) -> Figure:
+    """Negative log-likelihood per event over the number of training cases (a logarithmic axis).
+
+    curves: name → for each count (value, [low, high]).
+    """
+    fig, axes = figure(title, "training cases", "nats per event")
+    for i, (name, values) in enumerate(curves.items()):
+        y = np.array([value for value, _ in values])
+        low, high = np.array([interval for _, interval in values]).T
+        axes.errorbar(
+            counts, y, (y - low, high - y), label=name, capsize=3, lw=1.8,
+            ls=cycle(LINES, i), marker=cycle(MARKERS, i), color=cycle(PALETTE, i),
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return fig
