@@ -25,8 +25,13 @@ TINY = {
     "graded_per_tier": "6",
     "silence_cases": "20",
     "graded_alerts": "12",
+    "compared_cases": "10",
+    "curve_cases": "[12]",
+    "other_cases": "12",
+    "new_cases": "[2]",
     "events_per_second": "100",
     "deadline_cases": "15",
+    "few_cases": "[3, 6]",
 }
 
 #: What metrics.json holds at least; see the README of a run.
@@ -63,9 +68,16 @@ KEYS = [
     "benchmark.graded.silence.language_model.auroc",
     "watchdog.alerts",
     "watchdog.anomalies_found",
+    "transfer.regret.base_model",
+    "transfer.few_shot_paired",
+    "transfer.mixture_weights.type",
     "watchdog.lost",
     "watchdog.doubled",
     "watchdog.threshold_after",
+    "streams.next_event.mixture.accuracy",
+    "streams.next_event_without_end.n_gram.macro_f1",
+    "streams.anomalies.both_ways.average_precision",
+    "streams.few_cases.names",
     "speed.train_tokens_per_second",
     "speed.score_events_per_second",
 ]
