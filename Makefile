@@ -41,7 +41,7 @@ run: $(READY) ## execute the notebooks into runs/$(PROFILE), with ARGS="-p key v
 test: $(READY) ## unit tests, then every notebook; both must pass
 	@runs=$$(mktemp -d) && trap 'rm -rf "$$runs"' EXIT && trap 'exit 130' INT TERM; \
 	export $(TEST_ENV) PROCUTILS_RUNS="$$runs"; status=0; \
-	$(PY) -m pytest tests $(ARGS) || status=1; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests --numprocesses 2 --dist loadscope $(ARGS) || status=1; \
 	$(PY) -m pytest --nbval-lax --nbval-current-env --timeout=1800 \
 	  notebooks/0*.ipynb $(sort $(wildcard notebooks/solutions/*.ipynb)) || status=1; \
 	exit $$status
