@@ -138,6 +138,15 @@ def by_tier(
     return found
 
 
+def aurocs(
+    kinds: Sequence[str | None], values: Sequence[float], seed: int = 0
+) -> dict[str, tuple[float, Interval]]:
+    """AUROC of each kind, and of ``all``, against the normal cases (None), with intervals."""
+    anomalous = [kind and "all" for kind in kinds]
+    found = by_tier(kinds, values, seed) | by_tier(anomalous, values, seed)
+    return {kind: (metrics["auroc"], metrics["auroc_ci"]) for kind, metrics in found.items()}
+
+
 def against_normal(
     tiers: Sequence[str | None], values: Sequence[float], tier: str
 ) -> tuple[list[int], list[float]]:
@@ -191,6 +200,18 @@ def ranged(value: float, interval: Interval) -> str:
     """``.950 [.931, .964]``, as tables give it."""
     low, high = interval
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def as_metrics(found: Mapping[Any, Any]) -> Metrics:
+    """(value, interval) as ``name`` and ``name_ci``, at any depth, for ``Run.record``."""
+    metrics: Metrics = {}
+    for key, below in found.items():
+        name = str(key).replace(" ", "_")
+        if isinstance(below, Mapping):
+            metrics[name] = as_metrics(below)
+        else:
+            metrics[name], metrics[f"{name}_ci"] = below
+    return metrics
 
 
 def precision_of_draws(

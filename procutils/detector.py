@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -89,7 +90,7 @@ class Detector:
             ]
             usual.values |= Usual.learn(*zip(*pairs[::EVERY], strict=True)).values
             judged = [s for i, (_, s) in enumerate(pairs) if i % EVERY]
-            if 1 / (len(judged) + 1) > alpha:
+            if too_few(len(judged), alpha):
                 raise ValueError(
                     f"{category} has {len(pairs)} calibration cases, {len(judged)} of them for the "
                     f"verdict, but alpha = {alpha} needs {ceil(1 / alpha - 1)} for it: calibrate "
@@ -102,8 +103,15 @@ class Detector:
         """Learn how normal cases wait, each looked at once, at a random moment of its life.
 
         cases: normal ones that the scorer was not trained on; the scorer must be a SilenceScorer.
+        Raises ValueError where a process has so few of them that nothing could ever be overdue.
         """
         seen = waiting(cases, seed)
+        for category, count in sorted(Counter(case.category for case, _ in seen).items()):
+            if too_few(count, self.alpha):
+                raise ValueError(
+                    f"{category} has {count} cases to learn waiting from, but alpha = {self.alpha} "
+                    f"needs {ceil(1 / self.alpha - 1)}: give more (silence_cases), or raise alpha"
+                )
         found: dict[str, list[float]] = {}
         for (case, _), log_p in zip(seen, self.scorer.silences(seen), strict=True):
             found.setdefault(case.category, []).append(-log_p)
@@ -206,6 +214,11 @@ class Detector:
                 "calibrate with cases of it"
             )
         return self.ranks[category]
+
+
+def too_few(normal: int, alpha: float) -> bool:
+    """Whether no p-value of a rank among so many normal ones can be as small as ``alpha``."""
+    return 1 / (normal + 1) > alpha
 
 
 def _p_value(normal: Sequence[float], surprise: float) -> float:

@@ -37,7 +37,7 @@ class Recipe:
     epochs: how often every case is seen. learning_rate: the peak. batch_size: cases per step.
     """
 
-    epochs: int = 2
+    epochs: int = 1
     learning_rate: float = 0.004
     batch_size: int = 4
     seed: int = 7

@@ -9,10 +9,14 @@ from procutils.cases import Case
 from procutils.finance.events import EVENT_TYPES
 from procutils.finance.processes import simulate
 from procutils.finance.synonyms import SYNONYMS
-from procutils.unfamiliar import unsupported
+from procutils.unfamiliar import mean_surprise, ways_to_judge
 from procutils.words import words
 
 FIRM = simulate(seed=5, cases=120)
+
+
+def unsupported(scorer, cases) -> list[float]:
+    return ways_to_judge(scorer, cases)["unsupported"]
 
 
 def test_who_looks_at_no_history_finds_no_support_in_it():
@@ -40,3 +44,8 @@ def test_every_event_type_has_another_name_that_the_firm_never_says():
     assert len(set(names)) == len(names)
     assert not set(names) & {words(name) for name in SYNONYMS}
     assert not [(a, b) for a in names for b in names if a != b and b.startswith(a)]
+
+
+def test_mean_surprise_is_the_same_either_way():
+    model = NGram(3).fit(FIRM)
+    assert ways_to_judge(model, FIRM[:9])["mean_surprise"] == mean_surprise(model, FIRM[:9])

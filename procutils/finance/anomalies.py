@@ -134,6 +134,20 @@ def inject(case: Case, kind: str, rng: random.Random) -> Injection | None:
     return next(_injections(case, KINDS[kind], rng), None)
 
 
+def with_prototype_kinds(cases: Sequence[Case], seed: int) -> tuple[list[str | None], list[Case]]:
+    """The cases (kind None), then each of them changed in each of the prototype's kinds.
+
+    A case that has no place for a kind is left out of it.
+    """
+    rng = random.Random(seed)
+    found: list[tuple[str | None, Case]] = [(None, case) for case in cases]
+    for kind in PROTOTYPE_KINDS:
+        changed = (inject(case, kind, rng) for case in cases)
+        found += [(kind, injection.case) for injection in changed if injection]
+    kinds, all_cases = zip(*found, strict=True)
+    return list(kinds), list(all_cases)
+
+
 def graded(cases: Sequence[Case], per_tier: int, seed: int) -> list[Injection]:
     """The anomalies of the graded benchmark: so many of each tier, tier after tier.
 
