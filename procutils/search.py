@@ -172,7 +172,8 @@ class Search:
             below = item.limits[0] - 1 if item.limits else 0
             return [below, *item.limits], False
         if item is not None and item.kind == "actor":
-            return [*(memory.latest(key) for key in item.like if memory.has(key)), ANOTHER], True
+            named = (who for key in item.like for who in reversed(memory.history(key)))
+            return [*named, ANOTHER], True
         right = right_value(item, event, memory, self.normal, category) if item else None
         if right is not None:
             return [right], True

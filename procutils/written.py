@@ -62,11 +62,7 @@ class Memory:
 
     def keys(self) -> list[Key]:
         """The fields that were said."""
-        return [key for key in self.said if self.has(key)]
-
-    def has(self, key: Key) -> bool:
-        """Whether a field was said, if only that it is None."""
-        return key in self.said and self.said[key][0][0] < self.events
+        return [key for key, times in self.said.items() if times[0][0] < self.events]
 
     def latest(self, key: Key) -> Any:
         """What a field last said; None if nothing."""
@@ -81,6 +77,11 @@ class Memory:
         """The sum of a field when ``event`` has just come."""
         name = name_in(event.type, key)
         return self._last(key)[1] + (0 if name is None else _number(event.data.get(name)))
+
+    def history(self, key: Key) -> list[Any]:
+        """All that a field said, in order; None left out."""
+        told = (value for number, value, _ in self.said.get(key, ()) if number < self.events)
+        return [value for value in told if value is not None]
 
     def _last(self, key: Key) -> tuple[Any, float]:
         times = self.said.get(key, [])
@@ -103,11 +104,11 @@ class Field:
 
     kind: ``category`` (its value in words), ``number`` (the range between learned limits that it
         falls into), ``date`` (how far from the event), ``actor`` (which earlier actor it is, or
-        another), ``due`` (the event against the date in an earlier field: early, due or late), or
-        a relation, written as ``same``, ``more``, ``less`` or ``other`` than expected: ``copy`` of
-        an earlier field (the first of several that was said), ``map`` (the value that goes with
-        that of another field), ``total`` of one over the case, ``rest`` (a field less the total of
-        another), ``product`` of two.
+        another, or someone where nobody was named), ``due`` (the event against the date in an
+        earlier field: early, due or late), or a relation, written as ``same``, ``more``, ``less``
+        or ``other`` than expected: ``copy`` of an earlier field (the first of several that was
+        said), ``map`` (the value that goes with that of another field), ``total`` of one over the
+        case, ``rest`` (a field less the total of another), ``product`` of two.
     like: the fields of the case, as ``type.field``, that it is compared with.
     mapping: for ``map``, the pairs: the other's value and the one that goes with it, both as text.
     limits: for numbers, rising; a value that equals a limit is above it.
@@ -199,11 +200,12 @@ class Field:
         return "more" if value > expected else "less" if value < expected else "other"
 
     def _who(self, value: Any, memory: Memory) -> str:
-        earlier = {key: memory.latest(key) for key in self.like if memory.has(key)}
-        met = [key for key, who in earlier.items() if who == value]
-        if met:
-            return words(met[-1].rpartition(".")[2])
-        return "other" if earlier else "someone"
+        """The field that names the same one: the latest it said, or one it said earlier."""
+        said = {key: memory.history(key) for key in self.like}
+        latest = [key for key, who in said.items() if who[-1:] == [value]]
+        if met := latest or [key for key, who in said.items() if value in who]:
+            return ("" if latest else "earlier ") + words(met[-1].rpartition(".")[2])
+        return "other" if any(said.values()) else "someone"
 
     def _due(self, event: Event, memory: Memory) -> str:
         date = parse_date(memory.latest(self.like[0]))

@@ -74,6 +74,8 @@ def test_the_same_is_never_called_other(a: Any, b: Any, kind: str):
         ("actor", "emp-7", ["emp-7"], "a"),
         ("actor", "emp-7", ["emp-8", "emp-7"], "b"),
         ("actor", "emp-9", ["emp-8", "emp-7"], "other"),
+        ("actor", "emp-9", ["emp-8", None], "other"),
+        ("actor", "emp-9", [None], "someone"),
         ("actor", "emp-9", [], "someone"),
         ("copy", 14_499.0, [14_499], "same"),
         ("copy", 14_499.004, [14_499], "more"),
@@ -174,7 +176,7 @@ def test_a_memory_kept_does_not_grow(case):
         again = remembered(*case.events[:n])
         assert then.keys() == again.keys() and then.now == again.now
         for key in memory.said:
-            assert then.has(key) == again.has(key)
+            assert then.history(key) == again.history(key)
             assert then.latest(key) is again.latest(key)
             assert then.value(key, event) is again.value(key, event)
             assert str(then.total(key, event)) == str(again.total(key, event))
@@ -184,9 +186,16 @@ def test_a_memory_holds_the_latest_value_and_the_total():
     first, second = Event("E", {"a": 5, "b": "x"}, MONDAY), Event("E", {"a": 2, "c.d": 1}, MONDAY)
     memory = remembered(first, second)
     assert memory.latest("E.a") == 2 and memory.latest("E.b") == "x"
-    assert memory.latest("E.z") is None and not memory.has("E.z")
+    assert memory.latest("E.z") is None and memory.history("E.z") == []
     other, same = Event("F", {"a": 9}, MONDAY), Event("E", {"a": True}, MONDAY)
     assert memory.total("E.a", other) == 7 and memory.total("E.a", first) == 12
     assert memory.total("E.a", same) == 7  # what is true does not count
     assert memory.value("E.a", other) == 2 and memory.value("E.c.d", other) == 1
     assert memory.value("E.b", second) is None
+
+
+def test_who_was_named_and_who_was_named_before_another():
+    memory = remembered(*(Event("E", {"a": who}, MONDAY) for who in ("emp-1", "emp-2", None)))
+    field = Field("x", "actor", ("E.a",))
+    texts = [field.text(Event("F", {"x": f"emp-{i}"}, MONDAY), memory) for i in (1, 2, 3)]
+    assert texts == ["earlier a", "a", "other"]
