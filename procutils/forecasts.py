@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from procutils.cases import END, Case
 from procutils.evaluation import Metrics, bootstrap_mean
+from procutils.mixture import best_shares
 from procutils.protocol import Part
 
 #: What a type that a model knows nothing of gets, so that its logarithm exists.
@@ -112,18 +113,13 @@ def difference(ours: Forecast, theirs: Forecast, seed: int = 0) -> Metrics:
     }
 
 
-def fitted_weights(forecasts: Mapping[str, Forecast], steps: int = 200) -> dict[str, float]:
+def fitted_shares(forecasts: Mapping[str, Forecast]) -> dict[str, float]:
     """The shares that make what came most probable, if each model's probabilities are mixed.
 
-    By expectation maximisation (Jelinek & Mercer 1980): the likelihood is concave in the shares, so
-    it finds the best. Fit on targets that no model learned from.
+    Fit on targets that no model learned from; see :func:`mixture.best_shares`.
     """
-    likelihoods = np.array([forecast.likelihoods for forecast in forecasts.values()])
-    shares = np.full(len(likelihoods), 1 / len(likelihoods))
-    for _ in range(steps):
-        owed = shares[:, None] * likelihoods
-        shares = (owed / owed.sum(0)).mean(1)
-    return dict(zip(forecasts, shares.tolist(), strict=True))
+    log_p = np.log([forecast.likelihoods for forecast in forecasts.values()])
+    return dict(zip(forecasts, best_shares(log_p).tolist(), strict=True))
 
 
 def mixed(forecasts: Mapping[str, Forecast], shares: Mapping[str, float]) -> Forecast:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import exp, log
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from procutils.cases import Case, EventScore
 from procutils.surprise import Scorer
@@ -37,7 +36,10 @@ class Mixture:
         for ours, theirs in zip(*map(_flat, scores), strict=True):
             for part in ours.parts.keys() & theirs.parts.keys():
                 pairs[part].append((ours.parts[part], theirs.parts[part]))
-        found.weights = {part: best_weight(of_part) for part, of_part in sorted(pairs.items())}
+        found.weights = {
+            part: float(best_shares(np.transpose(of_part))[0])
+            for part, of_part in sorted(pairs.items())
+        }
         return found
 
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
@@ -64,18 +66,19 @@ class Mixture:
         return sorted(mixed.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
-def best_weight(pairs: Sequence[tuple[float, float]]) -> float:
-    """The w in [0, 1] that maximises Σ log(w p₁ + (1 − w) p₂) over pairs of log-probabilities.
+def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:
+    """The shares of models, [models], summing to one, that make what came most probable.
 
-    The sum is concave in w, so the search finds its one maximum.
+    log_p: [models, targets], what each gave to what came (nats), none of it −inf, on targets that
+    none learned from. By expectation maximisation (Jelinek & Mercer 1980): the likelihood is
+    concave in the shares, so it finds the best.
     """
-    first, second = np.asarray(pairs).T
-
-    def surprise(w: float) -> float:
-        with np.errstate(divide="ignore"):  # log 0, of a weight at the very edge
-            return -np.logaddexp(np.log(w) + first, np.log1p(-w) + second).mean()
-
-    return float(minimize_scalar(surprise, bounds=(0, 1), method="bounded").x)
+    p = np.exp(log_p - log_p.max(0))
+    shares = np.full(len(p), 1 / len(p))
+    for _ in range(steps):
+        owed = shares[:, None] * p
+        shares = (owed / owed.sum(0)).mean(1)
+    return shares
 
 
 def _mix(w: float, first: float, second: float) -> float:

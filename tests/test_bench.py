@@ -8,7 +8,7 @@ from bench import kurrentdb, latency, memory, scoring, training, watching
 from bench.settings import Settings
 from bench.streams import Streams, chats, question_and_answer
 from bench.table import Row, Section, faster, more, shown
-from tiny_model import tiny
+from tiny_model import tiny_with_tokenizer
 
 from procutils.examples import chat_examples
 from procutils.hardware import Hardware
@@ -19,8 +19,7 @@ from procutils.predictor import Predictor
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory) -> Settings:
     """A tiny model with the real tokenizer, and very little of everything."""
-    folder = tiny(tmp_path_factory.mktemp("tiny"))
-    load_tokenizer().save_pretrained(folder)
+    folder = tiny_with_tokenizer(tmp_path_factory.mktemp("tiny"))
     return Settings(
         base_model=str(folder),
         train_cases=6,

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from tiny_model import tiny
+from tiny_model import tiny_with_tokenizer
 
 from procutils import fine_tuning
 from procutils.encoding import Encoding
 from procutils.evaluation import nll_per_event
 from procutils.finance.processes import simulate
 from procutils.fine_tuning import Recipe, fine_tune, from_scratch
-from procutils.models import load_base, load_tokenizer
+from procutils.models import load_base
 from procutils.predictor import Predictor
 
 FIRM = simulate(seed=5, cases=32)
@@ -21,8 +21,7 @@ RECIPE = Recipe(epochs=2, learning_rate=0.02)
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> str:
-    folder = tiny(tmp_path_factory.mktemp("base"))
-    load_tokenizer().save_pretrained(folder)
+    folder = tiny_with_tokenizer(tmp_path_factory.mktemp("base"))
     return str(folder)
 
 

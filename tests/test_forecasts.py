@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from procutils.baselines import Bigram, NGram
 from procutils.cases import END, Case, Event
 from procutils.encoded_baselines import EncodedNGram
-from procutils.forecasts import Forecast, Majority, difference, fitted_weights, measures, mixed
+from procutils.forecasts import Forecast, Majority, difference, fitted_shares, measures, mixed
 from procutils.prefix_features import PrefixFeatures
 from procutils.protocol import Part
 from procutils.tree_baselines import NextTypeTrees
@@ -93,7 +93,7 @@ class TestMixture:
     def test_the_better_model_gets_the_greater_share(self):
         good = forecast([[0.1, 0.8, 0.1]] * 10, [1] * 9 + [2])
         bad = forecast([[0.4, 0.2, 0.4]] * 10, [1] * 9 + [2])
-        shares = fitted_weights({"good": good, "bad": bad})
+        shares = fitted_shares({"good": good, "bad": bad})
         assert sum(shares.values()) == pytest.approx(1)
         assert shares["good"] > 0.5
 
@@ -102,7 +102,7 @@ class TestMixture:
         truth = data.draw(st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows)))
         p = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
         models = {"a": forecast(p, truth), "b": forecast(p[::-1], truth)}
-        found = measures(mixed(models, fitted_weights(models)))["log_likelihood"]
+        found = measures(mixed(models, fitted_shares(models)))["log_likelihood"]
         assert found >= max(measures(m)["log_likelihood"] for m in models.values()) - 1e-3
 
 

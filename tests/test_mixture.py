@@ -2,6 +2,7 @@
 
 from math import exp, log
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from procutils.cases import EventScore
 from procutils.encoded_baselines import EncodedNGram
 from procutils.evaluation import nll_per_event
 from procutils.finance.processes import simulate
-from procutils.mixture import EVEN, Mixture, best_weight
+from procutils.mixture import EVEN, Mixture, best_shares
 
 FIRM = simulate(seed=5, cases=160)
 TRAIN, CALIBRATION, TEST = FIRM[:80], FIRM[80:120], FIRM[120:]
@@ -61,6 +62,10 @@ def test_a_part_without_a_weight_counts_both_alike(both):
         EventScore("A", {"type": log(0.2)}), EventScore("A", {"type": log(0.6)})
     )
     assert exp(found.parts["type"]) == pytest.approx(EVEN * 0.2 + (1 - EVEN) * 0.6)
+
+
+def best_weight(pairs: list[tuple[float, float]]) -> float:
+    return best_shares(np.transpose(pairs))[0]
 
 
 @given(st.lists(st.floats(-20, -0.1), min_size=1, max_size=20), st.floats(0.5, 5))

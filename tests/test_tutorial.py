@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_model import tiny
+from tiny_model import tiny_with_tokenizer
 
 from procutils.chain import NOTEBOOKS, run_chain
-from procutils.models import load_tokenizer
 
 TINY = {
     "cases": "420",
@@ -89,8 +88,7 @@ KEYS = [
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The parameters of the chain, a base model among them."""
-    base = tiny(tmp_path_factory.mktemp("tiny"))
-    load_tokenizer().save_pretrained(base)
+    base = tiny_with_tokenizer(tmp_path_factory.mktemp("tiny"))
     return TINY | {"base_model": str(base)}
 
 

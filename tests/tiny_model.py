@@ -5,6 +5,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from procutils.models import load_tokenizer
+
 
 def tiny(folder: Path) -> Path:
     """Save the model into ``folder``."""
@@ -20,3 +22,9 @@ def tiny(folder: Path) -> Path:
     torch.manual_seed(0)
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def tiny_with_tokenizer(folder: Path) -> Path:
+    """As :func:`tiny`, with the real tokenizer beside it: whole as a base model."""
+    load_tokenizer().save_pretrained(folder)
+    return tiny(folder)
