@@ -23,6 +23,7 @@ TINY = {
     "explained_alerts": "3",
     "graded_normal": "60",
     "graded_per_tier": "6",
+    "graded_draws": "2",
     "silence_cases": "20",
     "graded_alerts": "12",
     "compared_cases": "10",
