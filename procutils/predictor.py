@@ -16,8 +16,16 @@ from procutils.encoding import Encoding
 from procutils.hardware import Hardware
 from procutils.models import load_base, load_tokenizer
 from procutils.running import Running
+from procutils.shared_prefixes import Tree, rows, trees
 from procutils.token_scores import CERTAIN, TokenScore, event_score, token_scores
 from procutils.tokens import Tokens, tokenise
+
+#: How many distinct tokens of cases that begin alike lie in one row. More share more, but cost more
+#: each, for every token looks at all of them.
+TREE_TOKENS = 256
+
+#: Attention to which a mask of one's own can be given.
+MASKABLE = ("sdpa", "eager")
 
 ADAPTER, ENCODING, ABOUT = "adapter", "encoding.json", "model.json"
 
@@ -25,8 +33,10 @@ ADAPTER, ENCODING, ABOUT = "adapter", "encoding.json", "model.json"
 class Predictor:
     """Log-probabilities from a causal language model that reads cases as text.
 
-    Scoring takes one forward pass per case, however many events it has: a causal model gives the
-    probability of every token from the tokens before it.
+    A causal model gives the probability of every token from the tokens before it, so scoring reads
+    a case once, however many events it has, and what several cases begin with once for them all
+    (:mod:`procutils.shared_prefixes`). The model must look back by attention alone, of the whole
+    case (a case longer than a sliding window is not cut), and take the positions it is given.
     """
 
     def __init__(
@@ -36,7 +46,21 @@ class Predictor:
         encoding: Encoding,
         batch_tokens: int = 2048,
     ) -> None:
-        """batch_tokens: how many tokens, padding included, go through the model at once."""
+        """batch_tokens: how many tokens, padding included, go through the model at once.
+
+        Raises ValueError if the model cannot read cases that share their beginning.
+        """
+        by = model.config._attn_implementation
+        if by not in MASKABLE:
+            raise ValueError(
+                f"the model computes attention by {by!r}, to which no mask can be given: load it "
+                f"with attn_implementation={MASKABLE[0]!r}"
+            )
+        if getattr(model, "_is_stateful", False):
+            raise ValueError(
+                f"a model of type {model.config.model_type!r} reads tokens one after the other, "
+                "not by attention alone: give base_model another one"
+            )
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.encoding = encoding
@@ -71,10 +95,10 @@ class Predictor:
         cases = list(cases)
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
         scores: list[list[EventScore]] = [[] for _ in tokens]
-        for batch in self._batches(tokens):
-            rows = self._forward([tokens[i].ids for i in batch])
-            for i, of_case in zip(batch, rows, strict=True):
-                scores[i] = _scores(cases[i], tokens[i], of_case)
+        for batch in self._batches(trees([of_case.ids for of_case in tokens], TREE_TOKENS)):
+            for tree, of_nodes in zip(batch, self._forward(batch), strict=True):
+                for i, path in tree.paths.items():
+                    scores[i] = _scores(cases[i], tokens[i], [of_nodes[node] for node in path])
         return scores
 
     def running(self, events: Case | Sequence[Event]) -> Running:
@@ -90,28 +114,33 @@ class Predictor:
         """For each running case, log p(nothing has come by the moment); ``Running.silence``."""
         return [self.running(case).silence(now) for case, now in seen]
 
-    def _batches(self, tokens: Sequence[Tokens]) -> list[list[int]]:
-        """Indices of cases of like length, as many at a time as ``batch_tokens`` allows."""
-        batches: list[list[int]] = [[]]
-        for i in sorted(range(len(tokens)), key=lambda i: len(tokens[i].ids)):
-            if batches[-1] and len(tokens[i].ids) * (len(batches[-1]) + 1) > self.batch_tokens:
+    def _batches(self, some: list[Tree]) -> list[list[Tree]]:
+        """Trees of like size, as many at a time as ``batch_tokens`` allows."""
+        batches: list[list[Tree]] = [[]]
+        for tree in sorted(some, key=lambda tree: len(tree.inner)):
+            if batches[-1] and len(tree.inner) * (len(batches[-1]) + 1) > self.batch_tokens:
                 batches.append([])
-            batches[-1].append(i)
+            batches[-1].append(tree)
         return [batch for batch in batches if batch]
 
     @torch.inference_mode()
-    def _forward(self, ids: list[list[int]]) -> list[list[TokenScore]]:
-        """Per row and token what the model thinks of it, given the tokens before it.
+    def _forward(self, batch: list[Tree]) -> list[list[TokenScore]]:
+        """Per tree and node what the model thinks of its token, given those before it.
 
-        The first token of a row has nothing before it: it is certain. Rows are padded on the right,
-        where causal attention never looks, so no mask is needed.
+        A token with nothing before it is certain.
         """
-        width = max(map(len, ids))
-        rows = torch.tensor([row + row[:1] * (width - len(row)) for row in ids])
-        rows = rows.to(self.model.device)
-        logits = self.model(input_ids=rows, use_cache=False).logits[:, :-1].float()
-        found = (values.tolist() for values in token_scores(logits, rows[:, 1:]))
-        return [[CERTAIN, *map(TokenScore, *of_row)] for of_row in zip(*found, strict=True)]
+        device, dtype = self.model.device, self.model.dtype
+        read = rows(batch, device)
+        # Numbers to add to the attention's scores: truth values are for sdpa alone.
+        mask = torch.zeros(read.sees.shape, dtype=dtype, device=device)
+        mask.masked_fill_(~read.sees, torch.finfo(dtype).min)
+        of_batch = self.model(
+            input_ids=read.tokens,
+            attention_mask=mask[:, None],
+            position_ids=read.depths,
+            use_cache=False,
+        ).logits
+        return [_of_nodes(tree, logits) for tree, logits in zip(batch, of_batch, strict=True)]
 
 
 def save(path: Path, model: PeftModel, encoding: Encoding, base_model: str) -> None:
@@ -130,6 +159,19 @@ def save(path: Path, model: PeftModel, encoding: Encoding, base_model: str) -> N
 def _placed(model: PreTrainedModel, hardware: Hardware | None) -> PreTrainedModel:
     hardware = hardware or Hardware.find()
     return model.to(device=hardware.device, dtype=hardware.dtype)
+
+
+def _of_nodes(tree: Tree, logits: torch.Tensor) -> list[TokenScore]:
+    """The scores of a tree's nodes; logits: those after its inner nodes, [width, vocabulary]."""
+    row = {node: place for place, node in enumerate(tree.inner)}
+    guessed = [node for node, parent in enumerate(tree.parents) if parent >= 0]
+    before = logits[[row[tree.parents[node]] for node in guessed]].float()
+    targets = torch.tensor([tree.tokens[node] for node in guessed], device=logits.device)
+    found = [CERTAIN] * len(tree.tokens)
+    of_guessed = zip(*(values.tolist() for values in token_scores(before, targets)), strict=True)
+    for node, values in zip(guessed, of_guessed, strict=True):
+        found[node] = TokenScore(*values)
+    return found
 
 
 def _scores(case: Case, tokens: Tokens, of_tokens: list[TokenScore]) -> list[EventScore]:

@@ -31,13 +31,13 @@ def token_scores(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The three values of :class:`TokenScore` for each target, each of the shape of ``targets``.
 
-    logits: [rows, positions, vocabulary], float32; targets: [rows, positions].
+    logits: [..., vocabulary], float32; targets: [...].
     """
-    log_p = logits.log_softmax(2)
-    of_target = log_p.gather(2, targets[..., None])
-    tail = torch.where(log_p <= of_target, log_p, -torch.inf).logsumexp(2)
+    log_p = logits.log_softmax(-1)
+    of_target = log_p.gather(-1, targets[..., None])
+    tail = torch.where(log_p <= of_target, log_p, -torch.inf).logsumexp(-1)
     of_target = of_target[..., 0]
-    return of_target, tail.clamp(max=0.0), of_target >= log_p.amax(2)
+    return of_target, tail.clamp(max=0.0), of_target >= log_p.amax(-1)
 
 
 def event_score(type_: str, parts: Iterable[tuple[str, Sequence[TokenScore]]]) -> EventScore:
