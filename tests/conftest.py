@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +62,19 @@ def kurrentdb(tmp_path: Path) -> Iterator["KurrentDB"]:
 
     with connect(tmp_path / "kurrentdb") as database:
         yield database
+
+
+@pytest.fixture(scope="module")
+def server_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The uri of an embedded server with an empty store that is a process of its own."""
+    data = tmp_path_factory.mktemp("served")
+    command = [sys.executable, "-m", "procutils", "kurrentdb", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            yield next(word for word in process.stdout.readline().split() if "://" in word)
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 @pytest.fixture

@@ -88,8 +88,7 @@ def test_too_many_anomalies_are_refused():
         live_traffic(7, 2, 3, "live", START)
 
 
-def test_traffic_is_sent_in_parts_and_cleared_away(kurrentdb):
-    client = kurrentdb.client
+def test_traffic_is_sent_in_parts_and_cleared_away(client):
     append_cases(client, firm()[:5])
     begin = commit_position(client)
     cases = [one.case for one in drawn()]
@@ -118,11 +117,10 @@ def test_a_folder_is_a_model_of_its_own_each_time(tmp_path):
     assert len({first, second, model_id(run.model)}) == 3
 
 
-def test_a_watchdog_process_is_killed_and_goes_on(kurrentdb, tmp_path):
+def test_a_watchdog_process_is_killed_and_goes_on(server, client, tmp_path):
     """With the counting detector in place of the language model, which takes long to load."""
-    client = kurrentdb.client
     begin = commit_position(client)
-    uri, stored = kurrentdb.uri, tmp_path / "detector"
+    uri, stored = server.uri, tmp_path / "detector"
     stored.write_bytes(pickle.dumps(detector()))
     setup = Path(__file__).with_name("watchdog_setup.py")
     command = [sys.executable, str(setup), uri, str(stored)]

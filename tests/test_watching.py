@@ -13,14 +13,19 @@ from procutils.__main__ import main
 from procutils.alerts import DETECTED, read_alerts
 from procutils.embedded import EmbeddedKurrentDB
 from procutils.findings import Model
-from procutils.store import append_cases, commit_position
+from procutils.store import append_cases, commit_position, connect, read_cases
 
 
 @pytest.fixture
-def uri(server: EmbeddedKurrentDB, monkeypatch) -> str:
-    """A database with some cases, and a model that counts in place of the one in the folder."""
-    monkeypatch.setenv("KURRENTDB_URI", server.uri)
+def counting(monkeypatch) -> None:
+    """A model that counts in place of the one in the folder."""
     monkeypatch.setattr("procutils.watching.load_model", lambda path: Model(detector(), MODEL))
+
+
+@pytest.fixture
+def uri(server: EmbeddedKurrentDB, counting, monkeypatch) -> str:
+    """A database with some cases."""
+    monkeypatch.setenv("KURRENTDB_URI", server.uri)
     with KurrentDBClient(server.uri) as client:
         append_cases(client, traffic(30))
     return server.uri
@@ -41,6 +46,27 @@ def test_once_judges_what_is_there_and_says_whether_there_were_alerts(uri, capsy
     assert "external KurrentDB" in said and "AnomalyDetected" in said and "expected: " in said
     assert main(["watch", "--once", "--clock", "log"]) == 0
     assert "nothing to report" in capsys.readouterr().out
+
+
+def test_a_server_of_another_process_serves_cases_and_watchdog(
+    server_process, counting, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("KURRENTDB_URI", server_process)
+    cases = traffic(30)
+    for written in (sum(len(case.events) for case in cases), 0):  # it outlives its clients
+        with connect(tmp_path / "unused") as database:
+            assert database.kind == "external"
+            assert append_cases(database.client, cases) == written
+            names = {case.category for case in cases}
+            found = [case for name in names for case in read_cases(database.client, name)]
+            assert {c.id: c.types for c in found} == {c.id: c.types for c in cases}
+    for status in (3, 0):
+        assert main(["watch", "--once", "--clock", "log"]) == status
+        assert server_process in capsys.readouterr().out
+        with KurrentDBClient(server_process) as client:
+            ids = [alert.id for alert in read_alerts(client)]
+        assert ids and len(ids) == len(set(ids))
+    assert not (tmp_path / "unused").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
