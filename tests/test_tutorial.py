@@ -1,12 +1,15 @@
 """The tutorial as one chain, with a firm and a model so small that they learn next to nothing.
 
-That the notebooks say what they should with the real model is for the notebooks' own execution.
+Its database is a server of another process, which KURRENTDB_URI names, and which holds streams of
+others already. That the notebooks do without one, and say what they should with the real model, is
+for the notebooks' own execution.
 """
 
 import json
 from pathlib import Path
 
 import pytest
+from kurrentdbclient import KurrentDBClient, NewEvent, StreamState
 from tiny_model import tiny_with_tokenizer
 
 from procutils.chain import NOTEBOOKS, run_chain
@@ -94,9 +97,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def run(runs_folder: Path, settings: dict[str, str]) -> Path:
+def run(runs_folder: Path, settings: dict[str, str], server_process: str) -> Path:
     """The run directory of one whole chain."""
-    assert run_chain("tiny", overrides=settings) == 0
+    of_others = [NewEvent("ParcelSent", b"{}"), NewEvent("NotEvenJson", b"?")]
+    with KurrentDBClient(server_process) as client:
+        client.append_to_stream("parcel-1", current_version=StreamState.NO_STREAM, events=of_others)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KURRENTDB_URI", server_process)
+        assert run_chain("tiny", overrides=settings) == 0
     return runs_folder / "tiny"
 
 
@@ -121,11 +129,12 @@ def test_every_promised_number_is_there(run: Path):
 
 def test_a_run_leaves_what_a_team_needs(run: Path):
     for made in (
-        *("params.yaml", "kurrentdb/log.sqlite3", "examples/train.jsonl", "examples/DATA_CARD.md"),
+        *("params.yaml", "metrics.json", "examples/train.jsonl", "examples/DATA_CARD.md"),
         *("examples/train_chat.jsonl", "model/adapter/adapter_model.safetensors"),
         *("model/encoding.json", "model/calibration.json", "model/README.md"),
     ):
         assert (run / made).stat().st_size > 0, made
+    assert not any(run.rglob("*.sqlite3"))  # all of it went to the other server
 
 
 def test_a_finished_run_is_not_repeated(run: Path, settings: dict[str, str]):
