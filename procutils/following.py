@@ -81,17 +81,14 @@ class LiveCase:
     def add(self, scorer: Scorer, read: Sequence[tuple[RecordedEvent, Event]]) -> None:
         """The next events of the case have come, each with its record.
 
-        Many at once, as when a case is rebuilt, cost the model hardly more than one.
+        They are read one by one, also where a case is rebuilt: together they would be scored alike
+        but for rounding, which now and then decides, and a restart must not change an alert.
         """
-        events = [event for _, event in read]
-        if self.following is None or len(events) > 1:
-            known = len(self.case.events)
-            self.case.events.extend(events)
-            scores = scorer.score_cases([self.case])[0][known:-1]
+        if self.following is None:
             self.following = follow(scorer, self.case)
-        else:
-            scores = [self.following.add(event) for event in events]
-            self.case.events.extend(events)
+        events = [event for _, event in read]
+        scores = [self.following.add(event) for event in events]
+        self.case.events.extend(events)
         self.scores += map(_lenient, scores) if _runs(scorer) else scores
         self.records += [record for record, _ in read]
 
