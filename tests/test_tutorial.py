@@ -14,6 +14,8 @@ from tiny_model import tiny_with_tokenizer
 
 from procutils.chain import NOTEBOOKS, run_chain
 
+pytestmark = pytest.mark.timeout(1800)  # nine notebooks, on a machine that may be busy
+
 TINY = {
     "cases": "420",
     "train_cases": "200",
