@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kurrentdbclient import NewEvent, StreamState
 
+from procutils import records
 from procutils.cases import Case, Event
 from procutils.records import event_id
 from procutils.store import (
@@ -229,6 +230,33 @@ def test_events_of_others_have_the_time_they_say_or_were_recorded(
     ((event,),) = [case.events for case in read_cases(kurrentdb.client, category)]
     assert event.data == rest and event.metadata == {}
     assert event.at == at if at else abs(event.at - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def test_events_that_are_read_are_plain_dictionaries_in_less_memory(kurrentdb, category):
+    fields = [{"by": f"Zoë {n}", "role": "clerk", "sum": n} for n in range(100)]
+    fields += [{f"field {k}": k for k in range(50)}, {"": "", "$a": None, "1 b": [{"c": 1}]}, {}]
+    case = Case(f"{category}-1", [Event("Step", data, MONDAY) for data in fields])
+    append_cases(kurrentdb.client, [case])
+    ((*_, before, last, wide, odd, none),) = [
+        found.events for found in read_cases(kurrentdb.client, category)
+    ]
+    assert [event.data for event in (wide, odd, none)] == fields[-3:]
+    assert type(last.data) is dict and list(last.data.items()) == list(fields[99].items())
+    assert before.data["role"] is last.data["role"]
+    for found in (last.data, last.metadata):
+        assert sys.getsizeof(found) < 0.7 * sys.getsizeof({**found})
+    last.data["sum"], last.data["more"] = 7, True
+    del last.data["by"]
+    assert last.data == {"role": "clerk", "sum": 7, "more": True}
+    assert before.data == fields[98]
+
+
+def test_more_kinds_of_events_than_are_held_compactly(kurrentdb, category, monkeypatch):
+    monkeypatch.setattr(records, "KINDS", 0)
+    fields = [{f"only {n}": n, "$b": "é" * n} for n in range(150)]
+    case = Case(f"{category}-1", [Event("Step", data, MONDAY) for data in fields])
+    append_cases(kurrentdb.client, [case])
+    assert plain(read_cases(kurrentdb.client, category)) == plain([case])
 
 
 def test_unusable_cases_are_refused_before_anything_is_written(kurrentdb, category):
