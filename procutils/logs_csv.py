@@ -186,6 +186,8 @@ def _rows(
         except csv.Error as error:
             raise LogError(f"{file} is damaged at line {reader.line_num:,}: {error}") from error
         except UnicodeError as error:
+            while content.read(1 << 20):  # raises for gzip data that is damaged: then it is that
+                pass
             raise LogQuestion(
                 f"{file} is not {encoding} after line {reader.line_num:,} ({error.reason}): give "
                 "its encoding, such as --encoding cp1252"

@@ -162,6 +162,7 @@ class TestCsv:
             ((CSV + 'C,"go,2020-01-07,,,,\n').encode(), "damaged at line 5"),
             (gzip.compress(CSV.encode())[:-20], "damaged.*gzip"),
             (gzip.compress(CSV.encode())[:-8] + b"12345678", "damaged.*gzip"),
+            (gzip.compress(CSV.encode() + b"\xff")[:-8] + b"12345678", "damaged.*gzip"),
             (b"PK\x03\x04rest", "zip archive or a workbook"),
             (b"", "is empty"),
             (CSV.splitlines()[0].encode(), "no event in it"),
