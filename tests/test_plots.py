@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from procutils import evaluation, plots
 from procutils.cases import END, Case, Event, EventScore
 from procutils.plots.layout import is_box, layered, with_ends_apart, with_start
-from procutils.plots.style import short_names
+from procutils.plots.style import columns, short_names
 
 MONDAY = datetime(2025, 3, 3, 9, tzinfo=UTC)
 
@@ -115,6 +115,25 @@ def test_short_names():
     assert names == {"AccountKYCStarted": "KYC Started", "AccountOpened": "Opened", END: "(end)"}
     assert short_names(["OrderFilled", "TradeBooked"])["OrderFilled"] == "Order Filled"
     assert short_names(["Opened"]) == {"Opened": "Opened"}
+
+
+def test_long_names_of_any_script_stay_in_their_boxes():
+    names = [
+        "審査担当者による申請内容の確認と承認" * 3,
+        "Donaudampfschifffahrtsgesellschaft",
+        "a b",
+    ]
+    lines = {name: short.split("\n") for name, short in short_names(names).items()}
+    assert ["".join(lines[name]) for name in names[:2]] == names[:2]
+    assert {columns(line) for line in lines[names[0]]} == {12}
+    assert max(columns(line) for line in short_names(names, 11)[names[0]].split("\n")) <= 12
+    assert max(map(len, lines[names[1]])) == 12 and lines[names[2]] == ["a b"]
+
+
+def test_dollars_in_a_name_are_no_formula():
+    fig = plots.process_map({("pay $_$ now", "b"): 1.0, ("b", END): 1.0}, "cost $^$")
+    fig.canvas.draw()
+    assert "pay $ $ now" in texts(fig)
 
 
 CASES = [

@@ -24,7 +24,17 @@ from procutils.plots.layout import (
     with_ends_apart,
     with_start,
 )
-from procutils.plots.style import BLACK, BLUE, GREY, VERMILLION, canvas, short_names, styled, tint
+from procutils.plots.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    VERMILLION,
+    canvas,
+    columns,
+    short_names,
+    styled,
+    tint,
+)
 
 _BACK = 0.16  # inches: edges that go back keep this far off the middle of their boxes
 
@@ -87,8 +97,8 @@ def _draw_node(axes: Axes, layout: Layout, node: str, name: str) -> None:
             zorder=3,
         )
     )
-    longest = max(len(line) for line in name.split("\n"))
-    size = min(9.0, 9.0 * 10.5 / longest)
+    lines = name.split("\n")
+    size = 9.0 * min(1.0, 10.5 / max(map(columns, lines)), 4 / len(lines))
     axes.text(x, y, name, ha="center", va="center", size=size, zorder=5, linespacing=1.05)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from unicodedata import east_asian_width
 
 import matplotlib.pyplot as plt
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -21,8 +23,18 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 3)))
 HATCHES = ("", "///", "...", "xx", "\\\\\\", "++", "oo", "--")
 
+#: For signs that the first does not have, where the machine has one of the others.
+_FONTS = (
+    *("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans Devanagari", "Droid Sans Fallback"),
+    *("Arial Unicode MS", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Nirmala UI"),
+)
+
+_PAD = "\0"  # stands for the second half of a wide sign
+
 _RC = {
     "figure.dpi": 100,
+    "font.family": [name for name in _FONTS if name in font_manager.get_font_names()],
+    "text.parse_math": False,  # a name may hold $
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "axes.titlesize": 12,
@@ -101,10 +113,25 @@ def short_names(types: Iterable[str], width: int = 12) -> dict[str, str]:
     shared = len(named) > 1 and len({parts[0] for parts in named}) == 1
     if shared and all(len(parts) > 1 for parts in named):
         words = {t: parts if t[:1] == "(" else parts[1:] for t, parts in words.items()}
-    return {
-        type_: "\n".join(textwrap.wrap(" ".join(parts), width, break_long_words=False))
-        for type_, parts in words.items()
-    }
+    return {type_: _lines(" ".join(parts), width) for type_, parts in words.items()}
+
+
+def columns(text: str) -> int:
+    """How wide a text is, in letters: signs of East Asian scripts are twice as wide."""
+    return len(_padded(text))
+
+
+def _lines(text: str, width: int) -> str:
+    """Broken between words, and within those that would take more than two lines."""
+    pieces: list[str] = []
+    for word in _padded(text).split(" "):
+        pieces += textwrap.wrap(word, width) if len(word) > 2 * width else [word]
+    lines = textwrap.wrap(" ".join(pieces), width, break_long_words=False)
+    return "\n".join(lines).replace(_PAD, "")
+
+
+def _padded(text: str) -> str:
+    return "".join(s + _PAD if east_asian_width(s) in "WF" else s for s in text)
 
 
 def _words(type_: str) -> list[str]:
