@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from procutils.cases import END
 
 START = "(start)"
@@ -162,20 +164,31 @@ def _order(layout: Layout) -> None:
         for a, b in pairwise(layout.paths[edge]):
             gaps[column[b]].append((a, b))
 
+    found: dict[tuple, float] = {}  # most moves leave most layers as they were
+
+    def crossings(links: list[Edge], position: dict[str, int]) -> float:
+        """Of the links between two layers, and how far they lead up or down."""
+        first, last = np.array([(position[a], position[b]) for a, b in links]).T
+        main = np.array([{a, b} <= layout.spine for a, b in links])
+        cross = (first[:, None] - first) * (last[:, None] - last) < 0
+        crossed = (cross * (1 + 2 * (main[:, None] | main))).sum() / 2
+        return float(crossed + 0.1 * abs(first - last).sum())
+
     def cost() -> float:
         position: dict[str, int] = {}
-        for nodes, links in zip(layout.layers, gaps, strict=True):
+        middles: list[int] = []
+        total = 0.0
+        for number, (nodes, links) in enumerate(zip(layout.layers, gaps, strict=True)):
             middle = layout.middle(nodes)
             if middle is None:  # past the end of the spine the most probable link stays level
                 middle = nodes.index(links[0][1]) - position[links[0][0]]
             position |= {node: i - middle for i, node in enumerate(nodes)}
-        total = 0.0
-        for links in gaps:
-            for i, (a, b) in enumerate(links):
-                total += 0.1 * abs(position[a] - position[b])
-                for c, d in links[:i]:
-                    if (position[a] - position[c]) * (position[b] - position[d]) < 0:
-                        total += 3 if {a, b} <= layout.spine or {c, d} <= layout.spine else 1
+            middles.append(middle)
+            if number:
+                around = number, *middles[-2:], *layout.layers[number - 1], *nodes
+                if around not in found:
+                    found[around] = crossings(links, position)
+                total += found[around]
         # Side tracks go below the main path where nothing else decides.
         return total + 0.001 * sum(place < 0 for place in position.values())
 
@@ -189,16 +202,19 @@ def _order(layout: Layout) -> None:
                 nodes = layout.layers[column[node]]
                 nodes.remove(node)
                 nodes.insert(position if position >= 0 else len(nodes) + 1 + position, node)
-            if (found := cost()) < best_cost - 1e-9:
-                best, best_cost = layout.layers, found
+            if (now := cost()) < best_cost - 1e-9:
+                best, best_cost = layout.layers, now
         layout.layers = best
 
     groups = [path[1:-1] for path in layout.paths.values()]
     groups = [[n for n in group if n not in layout.spine] for group in groups if len(group) > 1]
     for _ in range(4):
+        before = layout.layers
         for group in groups + [[node] for node in column if node not in layout.spine]:
             if group:
                 try_moves(group)
+        if layout.layers == before:
+            break
     upright = cost()
     layout.layers = [nodes[::-1] for nodes in layout.layers]
     if cost() > upright:
