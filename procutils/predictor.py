@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from procutils import next_types
 from procutils.cases import END, Case, Event, EventScore
 from procutils.encoding import Encoding
 from procutils.hardware import Hardware
 from procutils.models import load_base, load_tokenizer
 from procutils.running import Running
-from procutils.shared_prefixes import Tree, rows, trees
+from procutils.shared_prefixes import TREE_TOKENS, Tree, rows, trees
 from procutils.token_scores import CERTAIN, TokenScore, event_score, token_scores
 from procutils.tokens import Tokens, tokenise
 
-#: How many distinct tokens of cases that begin alike lie in one row. More share more, but cost more
-#: each, for every token looks at all of them.
-TREE_TOKENS = 256
+T = TypeVar("T")
+Said = Callable[[Tree, torch.Tensor], T]
+"""What to make of a tree and of the logits after its inner nodes, [width, vocabulary]."""
 
 #: Attention to which a mask of one's own can be given.
 MASKABLE = ("sdpa", "eager")
@@ -95,11 +97,16 @@ class Predictor:
         cases = list(cases)
         tokens = [tokenise(case, self.encoding, self.tokenizer) for case in cases]
         scores: list[list[EventScore]] = [[] for _ in tokens]
-        for batch in self._batches(trees([of_case.ids for of_case in tokens], TREE_TOKENS)):
-            for tree, of_nodes in zip(batch, self._forward(batch), strict=True):
-                for i, path in tree.paths.items():
-                    scores[i] = _scores(cases[i], tokens[i], [of_nodes[node] for node in path])
+        for tree, of_nodes in self._read([of_case.ids for of_case in tokens], _of_nodes):
+            for i, path in tree.paths.items():
+                scores[i] = _scores(cases[i], tokens[i], [of_nodes[node] for node in path])
         return scores
+
+    def distributions(self, cases: Iterable[Case]) -> list[list[dict[str, float]]]:
+        """For each case what may follow each prefix, the empty one first: n + 1 entries; as
+        :meth:`next_events` says it, but for all prefixes together.
+        """
+        return next_types.distributions(self._read, self.tokenizer, self.encoding, cases)
 
     def running(self, events: Case | Sequence[Event]) -> Running:
         """A case as it runs: read once, then event by event; see :class:`Running`."""
@@ -114,6 +121,13 @@ class Predictor:
         """For each running case, log p(nothing has come by the moment); ``Running.silence``."""
         return [self.running(case).silence(now) for case, now in seen]
 
+    def _read(
+        self, sequences: Sequence[Sequence[int]], said: Said[T], most: int = TREE_TOKENS
+    ) -> Iterator[tuple[Tree, T]]:
+        """The sequences as trees, and what is said of each."""
+        for batch in self._batches(trees(sequences, most)):
+            yield from zip(batch, self._forward(batch, said), strict=True)
+
     def _batches(self, some: list[Tree]) -> list[list[Tree]]:
         """Trees of like size, as many at a time as ``batch_tokens`` allows."""
         batches: list[list[Tree]] = [[]]
@@ -124,11 +138,8 @@ class Predictor:
         return [batch for batch in batches if batch]
 
     @torch.inference_mode()
-    def _forward(self, batch: list[Tree]) -> list[list[TokenScore]]:
-        """Per tree and node what the model thinks of its token, given those before it.
-
-        A token with nothing before it is certain.
-        """
+    def _forward(self, batch: list[Tree], said: Said[T]) -> list[T]:
+        """What is said of each tree; logits are large, and not kept."""
         device, dtype = self.model.device, self.model.dtype
         read = rows(batch, device)
         # Numbers to add to the attention's scores: truth values are for sdpa alone.
@@ -140,7 +151,7 @@ class Predictor:
             position_ids=read.depths,
             use_cache=False,
         ).logits
-        return [_of_nodes(tree, logits) for tree, logits in zip(batch, of_batch, strict=True)]
+        return [said(tree, logits) for tree, logits in zip(batch, of_batch, strict=True)]
 
 
 def save(path: Path, model: PeftModel, encoding: Encoding, base_model: str) -> None:
@@ -162,14 +173,16 @@ def _placed(model: PreTrainedModel, hardware: Hardware | None) -> PreTrainedMode
 
 
 def _of_nodes(tree: Tree, logits: torch.Tensor) -> list[TokenScore]:
-    """The scores of a tree's nodes; logits: those after its inner nodes, [width, vocabulary]."""
-    row = {node: place for place, node in enumerate(tree.inner)}
-    guessed = [node for node, parent in enumerate(tree.parents) if parent >= 0]
-    before = logits[[row[tree.parents[node]] for node in guessed]].float()
-    targets = torch.tensor([tree.tokens[node] for node in guessed], device=logits.device)
+    """The scores of a tree's nodes; logits: those after its inner nodes, [width, vocabulary].
+
+    A token with nothing before it is certain.
+    """
+    rows_before = tree.before
+    before = logits[[*rows_before.values()]].float()
+    targets = torch.tensor([tree.tokens[node] for node in rows_before], device=logits.device)
     found = [CERTAIN] * len(tree.tokens)
     of_guessed = zip(*(values.tolist() for values in token_scores(before, targets)), strict=True)
-    for node, values in zip(guessed, of_guessed, strict=True):
+    for node, values in zip(rows_before, of_guessed, strict=True):
         found[node] = TokenScore(*values)
     return found
 

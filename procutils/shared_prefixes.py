@@ -16,6 +16,10 @@ from typing import NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+#: How many distinct tokens of cases that begin alike lie in one row. More share more, but cost more
+#: each, for every token looks at all of them.
+TREE_TOKENS = 256
+
 
 @dataclass(slots=True)
 class Tree:
@@ -55,6 +59,12 @@ class Tree:
     def inner(self) -> list[int]:
         """The nodes that another one goes on from: all that a model has to read."""
         return [node for node, end in enumerate(self.ends) if end > node + 1]
+
+    @property
+    def before(self) -> dict[int, int]:
+        """By node, the place in ``inner`` of the one before it, if there is one."""
+        places = {node: place for place, node in enumerate(self.inner)}
+        return {node: places[before] for node, before in enumerate(self.parents) if before >= 0}
 
 
 class Rows(NamedTuple):

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_model import tiny_with_tokenizer
 
 from procutils.baselines import Bigram, NGram
 from procutils.cases import END, Case, Event
 from procutils.encoded_baselines import EncodedNGram
+from procutils.encoding import Encoding
 from procutils.forecasts import Forecast, Majority, difference, fitted_shares, measures, mixed
+from procutils.predictor import Predictor
 from procutils.prefix_features import PrefixFeatures
 from procutils.protocol import Part
 from procutils.tree_baselines import NextTypeTrees
@@ -123,6 +126,22 @@ class TestModels:
         running = frozenset(case.id for case in TRAIN.cases)
         model.fit(TRAIN.cases, running)
         assert model.distributions(TEST.cases[:1])[0][-1].get(END, 0) < 0.05
+
+    def test_a_language_model_is_one_of_them(self, tmp_path):
+        """Also where it met fewer types than the others, and one that nobody met."""
+        base = str(tiny_with_tokenizer(tmp_path))
+        refused = next(case for case in TRAIN.cases if "refused" in case.types)
+        model = Predictor.base(base, Encoding.fit([refused]))
+        strange = Case("order-x", [*TEST.cases[0].events, Event("??", {}, START)])
+        part = whole([*TEST.cases[:5], strange])
+        of_model, counted = (
+            Forecast.of(m, part, TYPES) for m in (model, NGram(2).fit(TRAIN.cases))
+        )
+        assert of_model.types == counted.types
+        assert of_model.p.sum(1) == pytest.approx(1)
+        assert (of_model.p > 0).all()
+        shares = fitted_shares({"model": of_model, "n-gram": counted})
+        assert shares["n-gram"] > shares["model"]
 
     def test_trees_see_the_amount(self):
         found = {

@@ -66,6 +66,16 @@ def test_next_events_agree_with_scores(base, cases):
             )
 
 
+def test_all_prefixes_at_once_are_as_one_by_one(base, cases):
+    some = [*cases[:2], cases[0]]
+    for case, of_case in zip(some, base.distributions(some), strict=True):
+        assert len(of_case) == len(case.events) + 1
+        for position in (0, 1, len(case.events)):
+            alone = dict(base.next_events(Case(case.id, case.events[:position]), k=100))
+            assert of_case[position] == pytest.approx(alone, abs=1e-3)
+    assert base.distributions([]) == []
+
+
 def test_bare_events_find_their_category(base, cases):
     case = next(case for case in cases if case.category == "payment")
     bare = base.next_events(case.events[:2], k=3)

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import tiny_with_tokenizer
 
-from procutils.cases import Case, Event
+from procutils import next_types
+from procutils.cases import END, Case, Event
 from procutils.encoding import Encoding
 from procutils.finance.processes import simulate
 from procutils.hardware import Hardware
 from procutils.models import load_base
-from procutils.predictor import TREE_TOKENS, Predictor
-from procutils.shared_prefixes import rows, trees
+from procutils.predictor import Predictor
+from procutils.shared_prefixes import TREE_TOKENS, rows, trees
 from procutils.tokens import tokenise
 
 CPU = Hardware("cpu", torch.float32, "a CPU")
@@ -147,6 +148,29 @@ def test_together_they_score_as_each_alone(tiny, some):
 def test_the_order_of_the_cases_does_not_matter(tiny, random):
     some = random.sample(FIRM, 8)
     assert tiny.score_cases(some) == tiny.score_cases(some[::-1])[::-1]
+
+
+@settings(max_examples=6)
+@given(st.lists(odd_cases, min_size=1, max_size=4), st.data())
+def test_what_may_come_next_is_as_after_each_prefix_alone(tiny, some, data):
+    together = tiny.distributions(some)
+    for case, of_case in zip(some, together, strict=True):
+        assert len(of_case) == len(case.events) + 1
+        length = data.draw(st.integers(0, len(case.events)), label="length")
+        alone = dict(tiny.next_events(Case(case.id, case.events[:length]), 1000))
+        assert of_case[length] == pytest.approx(alone, abs=1e-5, rel=1e-3)
+
+
+def test_a_name_that_is_not_likely_is_not_read(tiny, monkeypatch):
+    """It keeps a probability above zero, and below what its first token has."""
+    case = FIRM[0]
+    wanted = tiny.distributions([case])[0]
+    monkeypatch.setattr(next_types, "NEGLIGIBLE", 0.2)
+    for found, exact in zip(tiny.distributions([case])[0], wanted, strict=True):
+        assert found.keys() == exact.keys()
+        assert min(found.values()) > 0
+        assert sum(found.values()) <= 1 + 1e-5
+        assert found[END] == pytest.approx(exact[END], rel=1e-3)
 
 
 def test_no_cases_no_scores(tiny):
