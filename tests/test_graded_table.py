@@ -179,6 +179,17 @@ def test_every_part_of_a_case_is_a_box_and_the_strange_ones_stand_out(agg):
         plots.case_parts(running(0, 1), parts[:2], threshold=4.0)
 
 
+def test_of_a_long_case_what_lies_around_the_strangest_event_is_drawn(agg):
+    case = Case("payment-1", [Event("A", {}, MONDAY)] * 300)
+    parts = [{"type": 0.1}] * 301
+    parts[200] = {"type": 9.0}
+    fig = plots.case_parts(case, parts, threshold=4.0)
+    assert fig.get_figheight() < 30
+    assert len(fig.axes[0].patches) == 40
+    assert "▶ type" in texts(fig)
+    assert any("events 181 to 220 of 300" in text for text in texts(fig))
+
+
 def test_usual_parts_counts_the_normal_ones_that_are_as_surprising(agg):
     fig = plots.usual_parts({"amount": ([1.0, 2.0, 5.0], 2.0), "approval_level": ([0.1], 3.0)})
     assert {"amount", "approval level"} <= texts(fig)

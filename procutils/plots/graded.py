@@ -25,12 +25,15 @@ from procutils.plots.style import (
 )
 
 _CHIP = 1.5  # inches
+#: More events than that would make a figure of metres.
+MOST_ROWS = 40
 
 
 @styled
 def case_parts(case: Case, parts: Sequence[Mapping[str, float]], threshold: float) -> Figure:
     """One row per event and for the end, one box per part of it; those too strange stand out.
 
+    Of a case with more than MOST_ROWS of them, those around the strangest are drawn.
     parts: name → how strange the part is (nats), as ``Usual.parts`` gives it.
     threshold: above it (nats) an alert is raised.
     """
@@ -39,6 +42,10 @@ def case_parts(case: Case, parts: Sequence[Mapping[str, float]], threshold: floa
             f"{case.id} has {len(case.events)} events, so {len(case.events) + 1} entries are "
             f"needed; there are {len(parts)}"
         )
+    names = ["end of case" if type_ == END else type_ for type_ in (*case.types, END)]
+    strangest = max(range(len(parts)), key=lambda n: max(parts[n].values()))
+    first = max(min(strangest - MOST_ROWS // 2, len(parts) - MOST_ROWS), 0)
+    parts, names = parts[first : first + MOST_ROWS], names[first : first + MOST_ROWS]
     widest = max(map(len, parts))
     fig, axes = figure(
         "",
@@ -47,7 +54,9 @@ def case_parts(case: Case, parts: Sequence[Mapping[str, float]], threshold: floa
         height=1.3 + 0.46 * len(parts),
         width=_CHIP * max(widest, 4) + 2.4,
     )
-    axes.set_title(f"{case.id}, part by part")
+    count = len(case.events)
+    shown = f", events {first + 1} to {min(first + len(parts), count)} of {count}"
+    axes.set_title(f"{case.id}, part by part{shown if len(parts) <= count else ''}")
     for row, of_event in enumerate(parts):
         for column, (name, nats) in enumerate(of_event.items()):
             strange = nats > threshold
@@ -62,7 +71,6 @@ def case_parts(case: Case, parts: Sequence[Mapping[str, float]], threshold: floa
             look = {"va": "center", "size": 7.5, "weight": "bold" if strange else "normal"}
             axes.text(column + 0.08, row - 0.14, text, ha="left", clip_on=True, **look)
             axes.text(column + 0.92, row + 0.18, f"{nats:.1f}", ha="right", **look)
-    names = ["end of case" if type_ == END else type_ for type_ in (*case.types, END)]
     axes.set_yticks(range(len(names)), names, size=9)
     axes.set(xlim=(0, widest), ylim=(len(parts) - 0.5, -0.5), xticks=[])
     axes.grid(False)
