@@ -94,16 +94,20 @@ def entered(
     model = fit()
     fitted = perf_counter()
     if hasattr(model, "score_cases"):
-        detector = Detector.calibrate(model, calibration, alpha)
-        known, begun = detector.ranks, perf_counter()
-        scores = model.score_cases(cases)
-        strange = [detector.surprise(*pair) for pair in zip(cases, scores, strict=True)]
+        detector, begun = Detector.calibrate(model, calibration, alpha), perf_counter()
+        values = standing(detector, cases, model.score_cases(cases))
     else:
         known, begun = by_process(calibration, model.case_scores(calibration)), perf_counter()
-        strange = model.case_scores(cases)
-    values = rarities(known, cases, strange)
+        values = rarities(known, cases, model.case_scores(cases))
     per_event = (perf_counter() - begun) / sum(len(case.events) + 1 for case in cases)
     return Entrant(values, model.parameters, fitted - started, 1e6 * per_event, model)
+
+
+def standing(detector: Detector, cases: Sequence[Case], scores: Scores) -> list[float]:
+    """Where cases stand among the normal ones of their process that the detector was calibrated
+    with: :func:`rarities`, from the scores of ``cases``."""
+    strange = [detector.surprise(*pair) for pair in zip(cases, scores, strict=True)]
+    return rarities(detector.ranks, cases, strange)
 
 
 def by_process(cases: Sequence[Case], values: Sequence[float]) -> dict[str, list[float]]:

@@ -9,7 +9,9 @@ from math import exp, log
 import numpy as np
 
 from procutils.cases import Case, EventScore
-from procutils.surprise import Scorer
+from procutils.surprise import Scorer, strangeness
+
+Scores = Iterable[Sequence[EventScore]]
 
 #: The share of the first scorer in a part that no case told anything of.
 EVEN = 0.5
@@ -45,7 +47,11 @@ class Mixture:
     def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
         """One entry per event of each case, and one for END."""
         cases = list(cases)
-        both = zip(self.first.score_cases(cases), self.second.score_cases(cases), strict=True)
+        return self.of(self.first.score_cases(cases), self.second.score_cases(cases))
+
+    def of(self, ours: Scores, theirs: Scores) -> list[list[EventScore]]:
+        """The same from the scores of both, where they are there already."""
+        both = zip(ours, theirs, strict=True)
         return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
 
     def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
@@ -64,6 +70,24 @@ class Mixture:
             for type_, p in scorer.next_events(prefix, 1_000):
                 mixed[type_] += share * p
         return sorted(mixed.items(), key=lambda item: (-item[1], item[0]))[:k]
+
+
+class Pool(Mixture):
+    """Strangeness w s₁ + (1 − w) s₂ (nats) for every part of every event.
+
+    A logarithmic opinion pool (Genest & Zidek 1986, "Combining probability distributions"): a part
+    is as strange as both find it on average, so neither alone can call it normal, as it can in a
+    mixture. What comes out need not sum to one: it ranks events, and predicts none.
+    """
+
+    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
+        """The scores of one event by both, as one. Where a scorer gives a tail, that counts."""
+        first, second = strangeness(ours), strangeness(theirs)
+        parts = {part: -nats for part, nats in (first | second).items()}
+        for part in first.keys() & second.keys():
+            w = self.weights.get(part, EVEN)
+            parts[part] = -(w * first[part] + (1 - w) * second[part])
+        return EventScore(ours.type, parts, ours.greedy)
 
 
 def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:

@@ -12,7 +12,7 @@ from procutils.cases import EventScore
 from procutils.encoded_baselines import EncodedNGram
 from procutils.evaluation import nll_per_event
 from procutils.finance.processes import simulate
-from procutils.mixture import EVEN, Mixture, best_shares
+from procutils.mixture import EVEN, Mixture, Pool, best_shares
 
 FIRM = simulate(seed=5, cases=160)
 TRAIN, CALIBRATION, TEST = FIRM[:80], FIRM[80:120], FIRM[120:]
@@ -62,6 +62,24 @@ def test_a_part_without_a_weight_counts_both_alike(both):
         EventScore("A", {"type": log(0.2)}), EventScore("A", {"type": log(0.6)})
     )
     assert exp(found.parts["type"]) == pytest.approx(EVEN * 0.2 + (1 - EVEN) * 0.6)
+
+
+def test_a_pool_is_as_strange_as_both_find_on_average():
+    ours = EventScore("A", {"type": log(0.2), "delay": log(0.3)}, tails={"type": log(0.4)})
+    theirs = EventScore("A", {"type": log(0.1), "amount": log(0.5)})
+    found = Pool(None, None).mixed(ours, theirs)
+    assert exp(found.parts["type"]) == pytest.approx((0.4 * 0.1) ** 0.5)
+    assert {part: exp(found.parts[part]) for part in ("delay", "amount")} == pytest.approx(
+        {"delay": 0.3, "amount": 0.5}
+    )
+
+
+def test_a_pool_of_one_with_itself_is_that_one(both):
+    alone = both[1].score_cases(TEST)
+    assert [
+        [event.parts == pytest.approx(it.parts) for event, it in zip(*pair, strict=True)]
+        for pair in zip(Pool(both[1], both[1]).score_cases(TEST), alone, strict=True)
+    ] == [[True] * len(of_case) for of_case in alone]
 
 
 def best_weight(pairs: list[tuple[float, float]]) -> float:
