@@ -26,7 +26,9 @@ UNSEEN_COUNT = 0.5
 #: the strangest alone.
 NORM = 4
 #: An attribute may surprise by so many times its entropy: where hundreds of people do a step, many
-#: of them do it seldom, and a long case meets some of those. Chosen on three real logs.
+#: of them do it seldom, and a long case meets some of those. Chosen on three real logs, whose
+#: anomalies are no test of it any more. The price: among a dozen usual values and more, a wrong one
+#: is not strange.
 USUAL = 4
 
 Context = tuple[str, ...]

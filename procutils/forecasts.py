@@ -44,15 +44,15 @@ class Forecast:
     def of(cls, model: Forecaster, part: Part, types: Iterable[str]) -> Forecast:
         """types: the columns, usually those of training; END and what comes in ``part`` are added.
 
-        What the model gives to none of them is spread over those that it does not know.
+        What the model gives to none of them goes to those that it does not know, but no more to
+        each than to the least probable that it knows: it never bets on what it never met.
         """
         columns = tuple(sorted({*types, *part.types, END}))
         said = model.distributions(part.cases)
         targets = [*part.targets()]
         p = np.array([[said[i][n].get(type_, 0.0) for type_ in columns] for i, n, _ in targets])
-        unknown = (
-            np.maximum(1 - p.sum(1, keepdims=True), 0) / np.maximum((p == 0).sum(1), 1)[:, None]
-        )
+        left = np.maximum(1 - p.sum(1), 0) / np.maximum((p == 0).sum(1), 1)
+        unknown = np.minimum(left, np.where(p == 0, np.inf, p).min(1))[:, None]
         p = np.maximum(np.where(p == 0, unknown, p), LEAST)
         place = {type_: column for column, type_ in enumerate(columns)}
         truth = np.array([place[type_] for _, _, type_ in targets])

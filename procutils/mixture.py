@@ -17,17 +17,37 @@ Scores = Iterable[Sequence[EventScore]]
 EVEN = 0.5
 
 
-class Mixture:
-    """p = w p₁ + (1 − w) p₂ for every part of every event, with a weight w for each part.
+class _Two:
+    """Two scorers whose scores are put together, event by event.
 
-    A convex mixture of two models is never worse than the better one by more than −log of its
-    weight, and better where they err in different places (Jelinek & Mercer 1980). A part that only
-    one of the two has is left as it is.
+    A part that only one of the two has is left as it is.
     """
 
     def __init__(self, first: Scorer, second: Scorer, weights: Mapping[str, float] = {}) -> None:
         """weights: part → the share of ``first``; EVEN for parts not named."""
         self.first, self.second, self.weights = first, second, dict(weights)
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
+        """One entry per event of each case, and one for END."""
+        cases = list(cases)
+        return self.of(self.first.score_cases(cases), self.second.score_cases(cases))
+
+    def of(self, ours: Scores, theirs: Scores) -> list[list[EventScore]]:
+        """The same from the scores of both, where they are there already."""
+        both = zip(ours, theirs, strict=True)
+        return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
+
+    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
+        """The scores of one event by both, as one."""
+        raise NotImplementedError
+
+
+class Mixture(_Two):
+    """p = w p₁ + (1 − w) p₂ for every part of every event, with a weight w for each part.
+
+    A convex mixture of two models is never worse than the better one by more than −log of its
+    weight, and better where they err in different places (Jelinek & Mercer 1980).
+    """
 
     @classmethod
     def fit(cls, first: Scorer, second: Scorer, cases: Sequence[Case]) -> Mixture:
@@ -43,16 +63,6 @@ class Mixture:
             for part, of_part in sorted(pairs.items())
         }
         return found
-
-    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
-        """One entry per event of each case, and one for END."""
-        cases = list(cases)
-        return self.of(self.first.score_cases(cases), self.second.score_cases(cases))
-
-    def of(self, ours: Scores, theirs: Scores) -> list[list[EventScore]]:
-        """The same from the scores of both, where they are there already."""
-        both = zip(ours, theirs, strict=True)
-        return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
 
     def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
         """The scores of one event by both, as one; what a part's tail was is not known any more."""
@@ -72,7 +82,7 @@ class Mixture:
         return sorted(mixed.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
-class Pool(Mixture):
+class Pool(_Two):
     """Strangeness w s₁ + (1 − w) s₂ (nats) for every part of every event.
 
     A logarithmic opinion pool (Genest & Zidek 1986, "Combining probability distributions"): a part

@@ -30,6 +30,9 @@ each and of the logits after its inner nodes, [width, vocabulary]."""
 #: How many prefixes are asked about at once: with many names each, more would take much memory.
 TOGETHER = 256
 
+#: Of so many tokens at a time the whole vocabulary is looked at.
+ROWS = 256
+
 
 def distributions(
     read: Read, tokenizer: PreTrainedTokenizerBase, encoding: Encoding, cases: Iterable[Case]
@@ -62,12 +65,12 @@ def _after(
 ) -> dict[Ids, dict[str, float]]:
     """What may come after each prefix.
 
-    A name whose first token has next to no share of that of all names is not read on: it gets its
-    part of the token's probability, which is about the most that it can have.
+    A name whose first token has next to no share of that of all names is not read on: it gets an
+    equal part of the token's probability.
     """
     alike = Counter(ids[0] for ids in names.values())
-    # Room for twice the longest prefix, or it were read once more for every few names.
-    most = TREE_TOKENS + 2 * max(map(len, prefixes))
+    # Room for the longest prefix, or it were read once more for every few names.
+    most = TREE_TOKENS + max(map(len, prefixes))
     first = _first(read, prefixes, [*alike, end], most)
     asked: list[Asked] = []
     for prefix in prefixes:
@@ -90,7 +93,8 @@ def _first(
     """How probable each of these tokens is after each prefix."""
 
     def said(tree: Tree, logits: torch.Tensor) -> list[list[float]]:
-        return logits.float().softmax(1)[:, tokens].tolist()
+        of_rows = (some.float().softmax(1)[:, tokens] for some in logits.split(ROWS))
+        return torch.cat([*of_rows]).tolist()
 
     found = {}
     for tree, p in read([(*prefix, tokens[0]) for prefix in prefixes], said, most):
@@ -114,7 +118,12 @@ def _log_p(tree: Tree, logits: torch.Tensor) -> list[float]:
     """The log-probability (nats) of all tokens of each node, given the first."""
     before = tree.before
     tokens = [tree.tokens[node] for node in before]
-    steps = logits.float().log_softmax(1)[[*before.values()], tokens].tolist()
+    asked = torch.tensor([[*before.values()], tokens], device=logits.device).split(ROWS, 1)
+    steps = [
+        step
+        for rows, ids in asked
+        for step in logits[rows].float().log_softmax(1).gather(1, ids[:, None])[:, 0].tolist()
+    ]
     found = [0.0] * len(tree.tokens)
     for node, step in zip(before, steps, strict=True):
         found[node] = found[tree.parents[node]] + step

@@ -26,6 +26,8 @@ TIMESTAMP = "timestamp"
 #: What many events say is held in memory once: of recent texts this many, with fewer characters
 #: than this; and of the names of an event's fields this many combinations.
 RECENT, SHORT, KINDS = 10_000, 100, 1_000
+#: Of objects with more attributes than that Python no longer shares the names.
+MOST_SHARED = 29
 
 
 class StoreError(RuntimeError):
@@ -109,9 +111,10 @@ def _compact(fields: dict[str, Any]) -> dict[str, Any]:
     """An equal dictionary in about half the memory, so that a million events fit.
 
     Python holds the names of the attributes once for all objects of a class; here, the fields'.
+    Of more than MOST_SHARED names it holds none.
     """
     names = tuple(sys.intern(name) for name in fields)
-    if names not in _kinds and len(_kinds) < KINDS:
+    if names not in _kinds and len(names) <= MOST_SHARED and len(_kinds) < KINDS:
         _kinds[names] = type("Fields", (), {})
     compact = vars(_kinds[names]()) if names in _kinds else {}
     for name, value in zip(names, fields.values(), strict=True):

@@ -140,6 +140,9 @@ class TestModels:
         assert of_model.types == counted.types
         assert of_model.p.sum(1) == pytest.approx(1)
         assert (of_model.p > 0).all()
+        known = [type_ in {*refused.types, END} for type_ in of_model.types]
+        assert any(known) and not all(known)
+        assert all(known[best] for best in of_model.best)
         shares = fitted_shares({"model": of_model, "n-gram": counted})
         assert shares["n-gram"] > shares["model"]
 

@@ -73,6 +73,35 @@ def test_the_graded_table_is_that_of_the_reference_run(readme, metrics):
     assert {tier: table.get(tier) for tier in graded(metrics)} == graded(metrics)
 
 
+#: The README's name of each real log → its folder beside the reference run.
+LOGS = {
+    "RequestForPayment 2020": "request_for_payment",
+    "BPI Challenge 2012": "bpi_challenge_2012",
+}
+
+
+def real_log(streams: dict) -> tuple[str, ...]:
+    """A row of the README's table of real logs, from what notebook 9 recorded: targets, accuracies,
+    average precision of the anomalies."""
+    found = streams["next_event"]
+    accuracies = [
+        ranged(found[name]["accuracy"], found[name]["accuracy_ci"])
+        if name in found
+        else "not asked"
+        for name in ("n_gram", "trees", "language_model", "mixture")
+    ]
+    broken = streams["anomalies"]["both_ways"]
+    precision = ranged(broken["average_precision"], broken["average_precision_ci"])
+    return f"{streams['data']['targets']:,}", *accuracies, precision
+
+
+def test_the_real_logs_are_those_of_their_runs(root, readme):
+    for name, folder in LOGS.items():
+        file = root / "runs" / "reference" / folder / "metrics.json"
+        row = real_log(json.loads(file.read_text(encoding="utf-8"))["streams"])
+        assert f"| {' | '.join((name, *row))} |" in readme
+
+
 def test_the_results_are_those_of_the_reference_run(readme, metrics):
     table = dict(re.findall(r"^\| ([^|]+?) \|[^|]*\| ([^|]+?) \|$", readme, re.MULTILINE))
     quoted = {name: table.get(name) for name in results(metrics)}

@@ -241,6 +241,7 @@ def test_events_that_are_read_are_plain_dictionaries_in_less_memory(kurrentdb, c
         found.events for found in read_cases(kurrentdb.client, category)
     ]
     assert [event.data for event in (wide, odd, none)] == fields[-3:]
+    assert sys.getsizeof(wide.data) <= sys.getsizeof({**wide.data})
     assert type(last.data) is dict and list(last.data.items()) == list(fields[99].items())
     assert before.data["role"] is last.data["role"]
     for found in (last.data, last.metadata):
