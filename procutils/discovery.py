@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from procutils.baselines import START
 from procutils.cases import END, Case
 from procutils.detector import Verdict
 from procutils.evaluation import Metrics
@@ -20,10 +21,11 @@ LEAST_TARGETS = 10
 
 
 def process_edges(cases: Iterable[Case]) -> dict[tuple[str, str], float]:
-    """(from, to) → the share of all that follows ``from``, END included; for ``process_map``.
+    """(from, to) → the share of all that follows ``from``, START and END included; for
+    ``process_map``.
 
     Of the commonest MOST_TYPES event types; others are passed over. Shares below LEAST_SHARE are
-    left out. Raises ValueError if there are no events.
+    left out, save the commonest way to each type. Raises ValueError if there are no events.
     """
     courses = [case.types for case in cases]
     met = Counter(type_ for types in courses for type_ in dict.fromkeys(types))
@@ -34,15 +36,18 @@ def process_edges(cases: Iterable[Case]) -> dict[tuple[str, str], float]:
         pair
         for types in courses
         if (kept := [type_ for type_ in types if type_ in shown])
-        for pair in pairwise((*kept, END))
+        for pair in pairwise((START, *kept, END))
     )
     left: Counter[str] = Counter()
-    for (first, _), count in follows.items():
-        left[first] += count
+    ways: dict[str, tuple[str, str]] = {}
+    for pair, count in follows.most_common():
+        left[pair[0]] += count
+        if pair[0] != pair[1]:
+            ways.setdefault(pair[1], pair)
     return {
         pair: count / left[pair[0]]
         for pair, count in follows.items()
-        if count >= LEAST_SHARE * left[pair[0]]
+        if count >= LEAST_SHARE * left[pair[0]] or ways.get(pair[1]) == pair
     }
 
 

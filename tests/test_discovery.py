@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from procutils import plots
+from procutils.baselines import START
 from procutils.cases import END, Case, Event
 from procutils.detector import Verdict
 from procutils.discovery import by_type, page, process_edges
@@ -23,16 +24,24 @@ def case(types: str) -> Case:
 
 def test_edges_are_shares_of_what_follows():
     found = process_edges([case("abc")] * 3 + [case("ac")])
-    assert found == {("a", "b"): 0.75, ("a", "c"): 0.25, ("b", "c"): 1.0, ("c", END): 1.0}
+    ways = {("a", "b"): 0.75, ("a", "c"): 0.25, ("b", "c"): 1.0, ("c", END): 1.0}
+    assert found == {(START, "a"): 1.0} | ways
 
 
 def test_what_is_rare_is_left_out():
     found = process_edges([case("ab")] * 99 + [case("ba")])
-    assert set(found) == {("a", "b"), ("b", END)}
+    assert set(found) == {(START, "a"), ("a", "b"), ("b", END)}
     many = [Case("order-1", [Event(f"type {i}", {}, NOW) for i in range(40)])]
-    assert len({first for first, _ in process_edges(many)}) == 15
+    assert len({first for first, _ in process_edges(many)} - {START}) == 15
     with pytest.raises(ValueError, match="no process to draw"):
         process_edges([])
+
+
+def test_what_seldom_comes_keeps_the_commonest_way_to_it():
+    """Or it would look like a place to start at."""
+    found = process_edges([case("ab")] * 99 + [case("axb")])
+    assert found["a", "x"] == pytest.approx(0.01)
+    assert found[START, "a"] == 1.0 and (START, "x") not in found
 
 
 def test_a_page_says_what_is_foretold_well_and_badly():
