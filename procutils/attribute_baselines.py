@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from procutils.backoff import BackOff, Contexts, most_probable
-from procutils.baselines import START, some
-from procutils.cases import END, Case, Event, EventScore
+from procutils.baselines import some
+from procutils.cases import END, START, Case, Event, EventScore
 from procutils.words import is_number, parse_date
 
 Reading = tuple[str, Contexts, str]

@@ -14,13 +14,10 @@ from math import log
 from typing import Protocol, Self, TypeVar
 
 from procutils.backoff import UNSEEN, most_probable, witten_bell
-from procutils.cases import END, Case, EventScore
+from procutils.cases import END, START, Case, EventScore
 
 #: Probability given to what a model without smoothing has never seen: far below any count's.
 FLOOR = 1e-9
-
-#: What the first event of a case follows.
-START = "(start)"
 
 Context = tuple[str, ...]
 

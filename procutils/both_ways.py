@@ -15,8 +15,8 @@ from typing import Self
 
 from procutils.attribute_baselines import FieldKey, recurring_texts
 from procutils.backoff import witten_bell
-from procutils.baselines import START, some
-from procutils.cases import END, Case
+from procutils.baselines import some
+from procutils.cases import END, START, Case
 from procutils.logs_rows import CASE_PREFIX
 from procutils.words import label
 

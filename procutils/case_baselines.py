@@ -13,8 +13,8 @@ import numpy as np
 from sklearn.ensemble import IsolationForest as Forest
 
 from procutils.attribute_baselines import FieldKey, finite, recurring_texts
-from procutils.baselines import START, some
-from procutils.cases import END, Case
+from procutils.baselines import some
+from procutils.cases import END, START, Case
 
 #: What a process gets that training never showed: nothing is more easily isolated.
 STRANGEST = 1.0

@@ -13,6 +13,9 @@ from typing import Any
 #: What comes after the last event of a case. A prediction like any other, never stored.
 END = "(end)"
 
+#: What the first event of a case follows; never stored either.
+START = "(start)"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

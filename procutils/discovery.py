@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pandas as pd
 
-from procutils.baselines import START
-from procutils.cases import END, Case
+from procutils.cases import END, START, Case
 from procutils.detector import Verdict
 from procutils.evaluation import Metrics
 from procutils.forecasts import Forecast

@@ -8,8 +8,8 @@ from typing import Self
 
 from procutils.attribute_baselines import NEXT_TYPE, PartsModel, Reading, beginnings
 from procutils.backoff import UNSEEN
-from procutils.baselines import START, likeliest
-from procutils.cases import END, Case, Event
+from procutils.baselines import likeliest
+from procutils.cases import END, START, Case, Event
 from procutils.encoding import Encoding
 from procutils.silence import Seen
 from procutils.words import DELAY_WORDS

@@ -38,7 +38,20 @@ class _Two:
         return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
 
     def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
-        """The scores of one event by both, as one."""
+        """The scores of one event by both, as one; what a part's tail was is not known any more."""
+        first, second = self._read(ours), self._read(theirs)
+        parts = first | second
+        for part in first.keys() & second.keys():
+            w = self.weights.get(part, EVEN)
+            parts[part] = self._joined(w, first[part], second[part])
+        return EventScore(ours.type, parts, ours.greedy)
+
+    def _read(self, score: EventScore) -> dict[str, float]:
+        """What counts of an event, by part (nats, ≤ 0)."""
+        raise NotImplementedError
+
+    def _joined(self, w: float, first: float, second: float) -> float:
+        """What both gave to a part, as one (nats, ≤ 0)."""
         raise NotImplementedError
 
 
@@ -64,13 +77,11 @@ class Mixture(_Two):
         }
         return found
 
-    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
-        """The scores of one event by both, as one; what a part's tail was is not known any more."""
-        parts = ours.parts | theirs.parts
-        for part in ours.parts.keys() & theirs.parts.keys():
-            w = self.weights.get(part, EVEN)
-            parts[part] = _mix(w, ours.parts[part], theirs.parts[part])
-        return EventScore(ours.type, parts, ours.greedy)
+    def _read(self, score: EventScore) -> dict[str, float]:
+        return score.parts
+
+    def _joined(self, w: float, first: float, second: float) -> float:
+        return log(max(w * exp(first) + (1 - w) * exp(second), 1e-300))
 
     def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
         """The k most probable next types with their probabilities."""
@@ -90,14 +101,11 @@ class Pool(_Two):
     mixture. What comes out need not sum to one: it ranks events, and predicts none.
     """
 
-    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
-        """The scores of one event by both, as one. Where a scorer gives a tail, that counts."""
-        first, second = strangeness(ours), strangeness(theirs)
-        parts = {part: -nats for part, nats in (first | second).items()}
-        for part in first.keys() & second.keys():
-            w = self.weights.get(part, EVEN)
-            parts[part] = -(w * first[part] + (1 - w) * second[part])
-        return EventScore(ours.type, parts, ours.greedy)
+    def _read(self, score: EventScore) -> dict[str, float]:
+        return {part: -nats for part, nats in strangeness(score).items()}
+
+    def _joined(self, w: float, first: float, second: float) -> float:
+        return w * first + (1 - w) * second
 
 
 def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:
@@ -113,10 +121,6 @@ def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:
         owed = shares[:, None] * p
         shares = (owed / owed.sum(0)).mean(1)
     return shares
-
-
-def _mix(w: float, first: float, second: float) -> float:
-    return log(max(w * exp(first) + (1 - w) * exp(second), 1e-300))
 
 
 def _flat(scores: Iterable[Sequence[EventScore]]) -> list[EventScore]:

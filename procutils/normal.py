@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from procutils.cases import END, Case
+from procutils.cases import END, START, Case
 
 #: A field with at most this many different values has few.
 MOST_VALUES = 12
-
-#: What the first event of a case follows.
-START = "(start)"
 
 
 @dataclass(frozen=True)

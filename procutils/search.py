@@ -9,9 +9,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from procutils.cases import END, Case, EventScore
+from procutils.cases import END, START, Case, EventScore
 from procutils.encoding import Encoding
-from procutils.normal import START, Normal
+from procutils.normal import Normal
 from procutils.repairs import ANOTHER, Repair, repaired, right_value
 from procutils.surprise import Scorer, Usual
 from procutils.written import RELATIONS, Field, Memory

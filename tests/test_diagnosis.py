@@ -9,14 +9,14 @@ from functools import cache
 import pytest
 
 from procutils.baselines import NGram, PrefixTree
-from procutils.cases import END, Case, Event
+from procutils.cases import END, START, Case, Event
 from procutils.detector import Detector, Verdict
 from procutils.diagnosis import ACTIONS, diagnose_silence
 from procutils.encoded_baselines import EncodedNGram
 from procutils.finance.anomalies import Injection, graded
 from procutils.finance.processes import simulate
 from procutils.localisation import localisation
-from procutils.normal import MOST_VALUES, START, Normal
+from procutils.normal import MOST_VALUES, Normal
 from procutils.repairs import ANOTHER, Repair, repaired
 
 FIRM = simulate(seed=11, cases=5_000, rate=1.0)

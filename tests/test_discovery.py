@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from procutils import plots
-from procutils.baselines import START
-from procutils.cases import END, Case, Event
+from procutils.cases import END, START, Case, Event
 from procutils.detector import Verdict
 from procutils.discovery import by_type, page, process_edges
 from procutils.finance.helpdesk import write_tickets

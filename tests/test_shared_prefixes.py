@@ -173,6 +173,8 @@ def test_a_name_that_is_not_likely_is_not_read(tiny, monkeypatch):
         assert min(found.values()) > 0
         assert sum(found.values()) <= 1 + 1e-5
         assert found[END] == pytest.approx(exact[END], rel=1e-3)
+    all_likely, few_likely = asked
+    assert len(few_likely) < len(all_likely)
 
 
 def test_no_cases_no_scores(tiny):

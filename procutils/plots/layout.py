@@ -14,9 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from procutils.cases import END
-
-START = "(start)"
+from procutils.cases import END, START
 
 # All lengths are inches. Extents are (width, above the middle, below the middle).
 BOX = (0.88, 0.27, 0.27)

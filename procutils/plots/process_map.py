@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
+from procutils.cases import START
 from procutils.plots.layout import (
     BOX,
     DOT,
     GAP,
     LOOP,
     MARGIN,
-    START,
     Edge,
     Layout,
     is_box,
