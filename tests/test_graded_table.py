@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from procutils import plots
 from procutils.baselines import Bigram, NGram
 from procutils.benchmark import (
+    Entrant,
+    against_best,
     against_normal,
     auroc,
     by_process,
@@ -21,6 +23,7 @@ from procutils.benchmark import (
     entered,
     rarities,
     recall_at,
+    when_rare,
 )
 from procutils.case_baselines import IsolationForest
 from procutils.cases import Case, Event
@@ -68,6 +71,11 @@ def test_an_entrant_that_looks_at_whole_cases_stands_among_those_of_its_process(
     assert all(values == sorted(values) for values in known.values())
 
 
+def test_asked_together_they_cost_what_they_cost_alone():
+    found = Entrant.together([1.0, 0.0], [Entrant([], 3, 0.5, 2.0), Entrant([], 4, 0.25, 5.0)])
+    assert found == Entrant([1.0, 0.0], 7, 0.75, 7.0)
+
+
 @given(st.lists(st.integers(0, 9), max_size=30), st.integers(-3, 12), st.integers(-3, 12))
 def test_rarity_rises_with_strangeness(normal, a, b):
     known = sorted(map(float, normal))
@@ -101,6 +109,37 @@ def test_recall_at_a_rate_and_auroc_are_those_of_the_ranking(normal, anomalous, 
     (key,) = (k for k in found if k.startswith("recall_at") and not k.endswith("_ci"))
     assert recall_at(labels, [*normal, *anomalous], fpr) == pytest.approx(found[key])
     assert auroc(labels, [*normal, *anomalous]) == pytest.approx(found["auroc"])
+
+
+def test_the_best_rival_is_the_one_that_finds_most_and_a_copy_of_it_does_not_lie_above():
+    fitted = {"bigram": Bigram(), "encoded": EncodedNGram(3)}
+    rivals = {
+        name: entered(lambda m=model: m.fit(TRAIN), CALIBRATION, CASES, 0.05).values
+        for name, model in fitted.items()
+    }
+    found = against_best(TIERS, rivals["encoded"], rivals)
+    assert [*found] == ["structure", "memory", "payload", "actor", "time"]
+    for tier, apart in found.items():
+        labels, _ = against_normal(TIERS, rivals["bigram"], tier)
+        recalls = {
+            name: recall_at(labels, against_normal(TIERS, values, tier)[1])
+            for name, values in rivals.items()
+        }
+        assert recalls[apart["against"]] == max(recalls.values())
+        if apart["against"] == "encoded":
+            assert apart["auroc"] == {"difference": 0.0, "difference_ci": [0.0, 0.0]}
+        low, high = apart["recall"]["difference_ci"]
+        assert low <= apart["recall"]["difference"] <= high <= 1
+    assert found["actor"]["against"] == "encoded"
+
+
+def test_the_rarer_the_anomalies_the_more_alerts_are_false():
+    labels = [0] * 50 + [1] * 50
+    by = {"time": ranking(labels, np.linspace(0, 1, 100))}
+    found = when_rare(by, caught=0.8, false_rate=0.02)
+    assert [*found["time"]] == ["1.000"] * 4
+    assert [*found["alerts per 1,000"]] == ["21", "28", "59", "98"]
+    assert [*found["of these right"]] == ["4%", "29%", "68%", "82%"]
 
 
 # Silence

@@ -1,4 +1,4 @@
-"""Two scorers as one: probabilities stay probabilities, and what fits best is found."""
+"""Several scorers as one: probabilities stay probabilities, and what fits best is found."""
 
 from math import exp, log
 
@@ -64,14 +64,17 @@ def test_a_part_without_a_weight_counts_both_alike(both):
     assert exp(found.parts["type"]) == pytest.approx(EVEN * 0.2 + (1 - EVEN) * 0.6)
 
 
-def test_a_pool_is_as_strange_as_both_find_on_average():
+def test_a_pool_is_as_strange_as_they_find_on_average():
     ours = EventScore("A", {"type": log(0.2), "delay": log(0.3)}, tails={"type": log(0.4)})
     theirs = EventScore("A", {"type": log(0.1), "amount": log(0.5)})
-    found = Pool(None, None).mixed(ours, theirs)
+    found = Pool().mixed(ours, theirs)
     assert exp(found.parts["type"]) == pytest.approx((0.4 * 0.1) ** 0.5)
     assert {part: exp(found.parts[part]) for part in ("delay", "amount")} == pytest.approx(
         {"delay": 0.3, "amount": 0.5}
     )
+    third = EventScore("A", {"type": log(0.8)})
+    found = Pool().mixed(ours, theirs, third)
+    assert exp(found.parts["type"]) == pytest.approx((0.4 * 0.1 * 0.8) ** (1 / 3))
 
 
 def test_a_pool_of_one_with_itself_is_that_one(both):

@@ -31,6 +31,7 @@ TINY = {
     "graded_draws": "2",
     "silence_cases": "20",
     "graded_alerts": "12",
+    "second_seed": "8",
     "compared_cases": "10",
     "curve_cases": "[12]",
     "other_cases": "12",
