@@ -1,10 +1,11 @@
-"""Two scorers as one: their probabilities, part by part, mixed by what fits normal cases best."""
+"""Several scorers as one: what they say of each part of each event, put together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, log
+from statistics import fmean
 
 import numpy as np
 
@@ -17,17 +18,54 @@ Scores = Iterable[Sequence[EventScore]]
 EVEN = 0.5
 
 
-class Mixture:
+class _Together:
+    """Scorers whose scores are put together, event by event.
+
+    A part that only one of them has is left as it is.
+    """
+
+    def __init__(self, *scorers: Scorer) -> None:
+        self.scorers = scorers
+
+    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
+        """One entry per event of each case, and one for END."""
+        cases = list(cases)
+        return self.of(*(scorer.score_cases(cases) for scorer in self.scorers))
+
+    def of(self, *scores: Scores) -> list[list[EventScore]]:
+        """The same from the scores of each, where they are there already."""
+        each_case = zip(*scores, strict=True)
+        return [[self.mixed(*event) for event in zip(*case, strict=True)] for case in each_case]
+
+    def mixed(self, *scores: EventScore) -> EventScore:
+        """One event's scores as one; what a part's tail was is not known any more."""
+        said: defaultdict[str, list[float]] = defaultdict(list)
+        for score in scores:
+            for part, nats in self._read(score).items():
+                said[part].append(nats)
+        parts = {part: self._joined(part, n) if n[1:] else n[0] for part, n in said.items()}
+        return EventScore(scores[0].type, parts, scores[0].greedy)
+
+    def _read(self, score: EventScore) -> dict[str, float]:
+        """What counts of an event, by part (nats, ≤ 0)."""
+        raise NotImplementedError
+
+    def _joined(self, part: str, said: Sequence[float]) -> float:
+        """What those that have a part gave to it, as one (nats, ≤ 0)."""
+        raise NotImplementedError
+
+
+class Mixture(_Together):
     """p = w p₁ + (1 − w) p₂ for every part of every event, with a weight w for each part.
 
     A convex mixture of two models is never worse than the better one by more than −log of its
-    weight, and better where they err in different places (Jelinek & Mercer 1980). A part that only
-    one of the two has is left as it is.
+    weight, and better where they err in different places (Jelinek & Mercer 1980).
     """
 
     def __init__(self, first: Scorer, second: Scorer, weights: Mapping[str, float] = {}) -> None:
         """weights: part → the share of ``first``; EVEN for parts not named."""
-        self.first, self.second, self.weights = first, second, dict(weights)
+        super().__init__(first, second)
+        self.weights = dict(weights)
 
     @classmethod
     def fit(cls, first: Scorer, second: Scorer, cases: Sequence[Case]) -> Mixture:
@@ -44,50 +82,36 @@ class Mixture:
         }
         return found
 
-    def score_cases(self, cases: Iterable[Case]) -> list[list[EventScore]]:
-        """One entry per event of each case, and one for END."""
-        cases = list(cases)
-        return self.of(self.first.score_cases(cases), self.second.score_cases(cases))
+    def _read(self, score: EventScore) -> dict[str, float]:
+        return score.parts
 
-    def of(self, ours: Scores, theirs: Scores) -> list[list[EventScore]]:
-        """The same from the scores of both, where they are there already."""
-        both = zip(ours, theirs, strict=True)
-        return [[self.mixed(*pair) for pair in zip(*of_case, strict=True)] for of_case in both]
-
-    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
-        """The scores of one event by both, as one; what a part's tail was is not known any more."""
-        parts = ours.parts | theirs.parts
-        for part in ours.parts.keys() & theirs.parts.keys():
-            w = self.weights.get(part, EVEN)
-            parts[part] = _mix(w, ours.parts[part], theirs.parts[part])
-        return EventScore(ours.type, parts, ours.greedy)
+    def _joined(self, part: str, said: Sequence[float]) -> float:
+        w, (first, second) = self.weights.get(part, EVEN), said
+        return log(max(w * exp(first) + (1 - w) * exp(second), 1e-300))
 
     def next_events(self, prefix: Case, k: int) -> list[tuple[str, float]]:
         """The k most probable next types with their probabilities."""
         w = self.weights.get("type", EVEN)
         mixed: defaultdict[str, float] = defaultdict(float)
-        for share, scorer in ((w, self.first), (1 - w, self.second)):
+        for share, scorer in zip((w, 1 - w), self.scorers, strict=True):
             for type_, p in scorer.next_events(prefix, 1_000):
                 mixed[type_] += share * p
         return sorted(mixed.items(), key=lambda item: (-item[1], item[0]))[:k]
 
 
-class Pool(Mixture):
-    """Strangeness w s₁ + (1 − w) s₂ (nats) for every part of every event.
+class Pool(_Together):
+    """Every part of every event as strange (nats) as the scorers find it on average.
 
-    A logarithmic opinion pool (Genest & Zidek 1986, "Combining probability distributions"): a part
-    is as strange as both find it on average, so neither alone can call it normal, as it can in a
-    mixture. What comes out need not sum to one: it ranks events, and predicts none.
+    A logarithmic opinion pool (Genest & Zidek 1986, "Combining probability distributions") with
+    even shares: none alone can call a part normal, as it can in a mixture. What comes out need not
+    sum to one: it ranks events, and predicts none.
     """
 
-    def mixed(self, ours: EventScore, theirs: EventScore) -> EventScore:
-        """The scores of one event by both, as one. Where a scorer gives a tail, that counts."""
-        first, second = strangeness(ours), strangeness(theirs)
-        parts = {part: -nats for part, nats in (first | second).items()}
-        for part in first.keys() & second.keys():
-            w = self.weights.get(part, EVEN)
-            parts[part] = -(w * first[part] + (1 - w) * second[part])
-        return EventScore(ours.type, parts, ours.greedy)
+    def _read(self, score: EventScore) -> dict[str, float]:
+        return {part: -nats for part, nats in strangeness(score).items()}
+
+    def _joined(self, part: str, said: Sequence[float]) -> float:
+        return fmean(said)
 
 
 def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:
@@ -103,10 +127,6 @@ def best_shares(log_p: np.ndarray, steps: int = 200) -> np.ndarray:
         owed = shares[:, None] * p
         shares = (owed / owed.sum(0)).mean(1)
     return shares
-
-
-def _mix(w: float, first: float, second: float) -> float:
-    return log(max(w * exp(first) + (1 - w) * exp(second), 1e-300))
 
 
 def _flat(scores: Iterable[Sequence[EventScore]]) -> list[EventScore]:
