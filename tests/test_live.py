@@ -145,7 +145,7 @@ def test_a_watchdog_process_is_killed_and_goes_on(server, client, tmp_path):
     assert "alerts" in picture.axes[0].get_title(loc="left")
     assert len(picture.axes[0].get_yticklabels()) == len(cases)
     screen.show(picture)
-    assert not plt.get_fignums()
+    assert not plt.fignum_exists(picture.number)
     assert any(alert.type == OVERDUE for alert in read_alerts(client))
 
 
