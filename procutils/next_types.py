@@ -42,7 +42,8 @@ def distributions(
 
     What is left to 1 went to words that name none. Every case is read whole, however long.
     """
-    names = {type_: (*text_ids(tokenizer, name),) for type_, name in encoding.names.items()}
+    of_names = map(tuple, text_ids(tokenizer, [*encoding.names.values()]))
+    names = dict(zip(encoding.names, of_names, strict=True))
     begun = [_prefixes(case, encoding, tokenizer) for case in cases]
     distinct = sorted({prefix for of_case in begun for prefix in of_case})
     said: dict[Ids, dict[str, float]] = {}

@@ -178,12 +178,11 @@ def _of_nodes(tree: Tree, logits: torch.Tensor) -> list[TokenScore]:
     A token with nothing before it is certain.
     """
     rows_before = tree.before
-    before = logits[[*rows_before.values()]].float()
+    before = logits[[*rows_before.values()]]
     targets = torch.tensor([tree.tokens[node] for node in rows_before], device=logits.device)
     found = [CERTAIN] * len(tree.tokens)
-    of_guessed = zip(*(values.tolist() for values in token_scores(before, targets)), strict=True)
-    for node, values in zip(rows_before, of_guessed, strict=True):
-        found[node] = TokenScore(*values)
+    for node, score in zip(rows_before, token_scores(before, targets), strict=True):
+        found[node] = score
     return found
 
 

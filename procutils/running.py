@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from procutils.cases import END, Case, Event, EventScore
 from procutils.encoding import Encoding
-from procutils.token_scores import TokenScore, event_score, token_scores
+from procutils.token_scores import event_score, token_scores
 from procutils.tokens import text_ids
 from procutils.words import DELAY_WORDS, delay_word
 from procutils.written import Memory
@@ -42,16 +42,16 @@ class Running:
         for event in case.events:
             texts += [text for _, text in encoding.event(event, self._memory)]
         self._cache, self._next, self._waits = None, None, None
-        self._read([token for text in texts for token in text_ids(tokenizer, text)])
+        self._read([token for ids in text_ids(tokenizer, texts) for token in ids])
 
     @torch.inference_mode()
     def add(self, event: Event) -> EventScore:
         """The score of the event that has just come, which is remembered."""
         parts = self._encoding.event(event, self._memory)
-        ids = [text_ids(self._tokenizer, text) for _, text in parts]
-        read, before = [token for of_part in ids for token in of_part], self._next[None, None]
-        logits = torch.cat([before, self._read(read)[:, :-1]], dim=1)
-        tokens = _listed(logits, torch.tensor([read], device=logits.device))
+        ids = text_ids(self._tokenizer, [text for _, text in parts])
+        read, before = [token for of_part in ids for token in of_part], self._next[None]
+        logits = torch.cat([before, self._read(read)[:-1]])
+        tokens = token_scores(logits, torch.tensor(read, device=logits.device))
         named = []
         for (name, _), of_part in zip(parts, ids, strict=True):
             named.append((name, tokens[: len(of_part)]))
@@ -61,9 +61,8 @@ class Running:
     @torch.inference_mode()
     def end(self) -> EventScore:
         """The score of the end of the case, should it have come now; nothing is remembered."""
-        target = torch.tensor([[self._tokenizer.eos_token_id]], device=self._next.device)
-        (token,) = _listed(self._next[None, None], target)
-        return event_score(END, [(END, [token])])
+        target = torch.tensor([self._tokenizer.eos_token_id], device=self._next.device)
+        return event_score(END, [(END, token_scores(self._next[None], target))])
 
     def next_events(self, k: int = 5) -> list[tuple[str, float]]:
         """The k likeliest next event types with their probabilities, END among them.
@@ -96,10 +95,11 @@ class Running:
 
     def _likely(self) -> list[str]:
         """The names whose first token may well come now."""
-        first = {name: text_ids(self._tokenizer, name)[0] for name in self._encoding.names.values()}
+        names = [*self._encoding.names.values()]
+        first = [ids[0] for ids in text_ids(self._tokenizer, names)]
         now = self._next.softmax(0)
-        least = NEGLIGIBLE * float(now[list(set(first.values()))].sum())
-        return [name for name, token in first.items() if now[token] >= least]
+        least = NEGLIGIBLE * float(now[list(set(first))].sum())
+        return [name for name, token in zip(names, first, strict=True) if now[token] >= least]
 
     @torch.inference_mode()
     def _after(self, names: Collection[str]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,7 +107,7 @@ class Running:
 
         Shapes: [names], [names, DELAY_WORDS].
         """
-        ends = [text_ids(self._tokenizer, name) for name in names]
+        ends = text_ids(self._tokenizer, names)
         width, device = max(map(len, ends)), self._next.device
         rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
         cache = deepcopy(self._cache)
@@ -117,23 +117,16 @@ class Running:
         steps = after[:, :-1].gather(2, rows[:, 1:, None])[..., 0]
         within = torch.arange(1, width, device=device) < lengths[:, None]
         log_p = self._next.log_softmax(0)[rows[:, 0]] + (steps * within).sum(1)
-        delays = [text_ids(self._tokenizer, f" {word}")[0] for word in DELAY_WORDS]
+        words = [f" {word}" for word in DELAY_WORDS]
+        delays = [ids[0] for ids in text_ids(self._tokenizer, words)]
         following = after[torch.arange(len(ends)), lengths - 1][:, delays]
         return log_p.cpu(), following.cpu()
 
     @torch.inference_mode()
     def _read(self, ids: list[int]) -> torch.Tensor:
-        """Read tokens and remember them: the logits after each, [1, tokens, vocabulary]."""
+        """Read tokens and remember them: the logits after each, [tokens, vocabulary]."""
         rows = torch.tensor([ids], device=self._model.device)
         read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
-        logits = read.logits.float()
-        self._cache, self._next, self._waits = read.past_key_values, logits[0, -1], None
+        logits = read.logits[0].float()
+        self._cache, self._next, self._waits = read.past_key_values, logits[-1], None
         return logits
-
-
-def _listed(logits: torch.Tensor, targets: torch.Tensor) -> list[TokenScore]:
-    """The scores of a single row."""
-    return [
-        TokenScore(*values)
-        for values in zip(*(v[0].tolist() for v in token_scores(logits, targets)), strict=True)
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
@@ -49,20 +50,23 @@ def tokenise(
 
     whole: False for a case that may go on: it gets no end-of-text token.
     """
-    ids = text_ids(tokenizer, encoding.prompt(case))
+    events = enumerate(encoding.events(case))
+    parts = [(number, *part) for number, of_event in events for part in of_event]
+    ids, *of_parts = text_ids(tokenizer, [encoding.prompt(case), *(text for *_, text in parts)])
     prompt = len(ids)
     spans = []
-    for number, parts in enumerate(encoding.events(case)):
-        for part, text in parts:
-            start = len(ids)
-            ids += text_ids(tokenizer, text)
-            spans.append(Span(number, part, start, len(ids)))
+    for (number, part, _), of_part in zip(parts, of_parts, strict=True):
+        spans.append(Span(number, part, len(ids), len(ids) + len(of_part)))
+        ids += of_part
     if whole:
         spans.append(Span(len(case.events), END, len(ids), len(ids) + 1))
         ids.append(tokenizer.eos_token_id)
     return Tokens(ids, prompt, spans)
 
 
-def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids; a field that happens to read ``<|endoftext|>`` is text, and ends nothing."""
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The token ids of each text, of which there is at least one.
+
+    A field that happens to read ``<|endoftext|>`` is text, and ends nothing.
+    """
+    return tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -87,12 +87,12 @@ def test_silence_is_the_end_or_any_later_delay_of_any_type(base, case, data):
     start = begun(case, length)
     now = start.events[-1].at + timedelta(seconds=wait)
     text = base.encoding.prompt(start) + base.encoding.text(start)
-    read = text_ids(base.tokenizer, text)
+    (read,) = text_ids(base.tokenizer, [text])
     word = delay_word(start.events[-1].at, now)
-    longer = [text_ids(base.tokenizer, f" {w}")[0] for w in DELAY_WORDS[DELAY_WORDS.index(word) :]]
+    words = [f" {w}" for w in DELAY_WORDS[DELAY_WORDS.index(word) :]]
+    longer = [ids[0] for ids in text_ids(base.tokenizer, words)]
     still = 0.0
-    for name in base.encoding.names.values():
-        named = text_ids(base.tokenizer, name)
+    for named in text_ids(base.tokenizer, [*base.encoding.names.values()]):
         with torch.inference_mode():
             log_p = base.model(torch.tensor([read + named])).logits[0].float().log_softmax(1)
         places = range(len(read) - 1, len(read) + len(named) - 1)
@@ -123,11 +123,11 @@ def test_a_moment_before_the_latest_event_is_refused(base):
 
 def test_every_delay_is_one_token_of_its_own(base):
     """So the first token of each says all, and no two share it."""
-    tokens = [text_ids(base.tokenizer, f" {word}") for word in DELAY_WORDS]
+    tokens = text_ids(base.tokenizer, [f" {word}" for word in DELAY_WORDS])
     assert all(len(ids) == 1 for ids in tokens)
     assert len({ids[0] for ids in tokens}) == len(DELAY_WORDS)
-    for word, ids in zip(DELAY_WORDS, tokens, strict=True):  # also where it ends the event
-        assert text_ids(base.tokenizer, f" {word}\n")[0] == ids[0]
+    ending = text_ids(base.tokenizer, [f" {word}\n" for word in DELAY_WORDS])
+    assert [ids[0] for ids in ending] == [ids[0] for ids in tokens]
 
 
 def test_bare_events_run_as_a_case_of_their_category(base):

@@ -15,7 +15,8 @@ class Settings:
     prototype_steps: optimiser steps of the prototype's training that are measured, after one to
         warm up. whole: all of them, instead.
     rounds: how often either side has its turn, where turns are taken.
-    scored_cases: scored in each round, as many as a test part holds: the more, the more they share.
+    scored_cases: scored in each round, as many as the full profile's test part holds: the more,
+        the more they share.
     prefixes: answered by greedy generation in each round.
     latency_events: events that come one by one.
     calibrated_cases: what the watchdog's thresholds are learned from. watched_cases: what it
@@ -30,7 +31,7 @@ class Settings:
     prototype_steps: int = 5
     whole: bool = False
     rounds: int = 3
-    scored_cases: int = 1_000
+    scored_cases: int = 1_600
     prefixes: int = 8
     latency_events: int = 300
     calibrated_cases: int = 200
