@@ -14,14 +14,10 @@ from hypothesis import strategies as st
 from procutils import plots
 from procutils.baselines import Bigram, NGram
 from procutils.benchmark import (
-    Entrant,
     against_best,
     against_normal,
     auroc,
-    by_process,
     by_tier,
-    entered,
-    rarities,
     recall_at,
     when_rare,
 )
@@ -29,6 +25,7 @@ from procutils.case_baselines import IsolationForest
 from procutils.cases import Case, Event
 from procutils.detector import Detector
 from procutils.encoded_baselines import EncodedNGram
+from procutils.entrants import Entrant, by_process, entered, rarities
 from procutils.evaluation import ranking
 from procutils.finance.anomalies import graded
 from procutils.finance.processes import simulate
