@@ -91,9 +91,10 @@ def diagnose(
     if kind in ("swapped steps", "repeated step") and repair is not None:
         position = repair.position  # it may begin before what is strange about it
         expected = _expected(scorer, normal, case, position)
-    said = _said(case, position, part, kind, repair, expected, scores[position])
+    field = search.field_name(position, part)
+    said = _said(case, position, part, field, kind, repair, expected, scores[position])
     said = f"{kind.capitalize()}: {said}. {_share(p_value, case)}"
-    action = _action(normal, case, position, kind, part, repair, expected)
+    action = _action(normal, case, position, kind, field, repair, expected)
     similar = normal.similar(case, position)
     return Diagnosis(position, kind, expected, said, action, part, repair, similar)
 
@@ -124,6 +125,7 @@ def _said(
     case: Case,
     position: int,
     part: str,
+    field: str,
     kind: str,
     repair: Repair | None,
     expected: Sequence[tuple[str, float]],
@@ -147,7 +149,7 @@ def _said(
     right = ""
     if repair is not None:
         right = "; expected: " + ("another" if repair.value == ANOTHER else repr(repair.value))
-    return f"{came} with {part} = {event.data.get(part)!r}{right}"
+    return f"{came} with {field} = {event.data.get(field)!r}{right}"
 
 
 def _action(
@@ -155,13 +157,13 @@ def _action(
     case: Case,
     position: int,
     kind: str,
-    part: str,
+    field: str,
     repair: Repair | None,
     expected: Sequence[tuple[str, float]],
 ) -> str:
     came = (*case.types, END)[position]
     missing = [type_ for type_, _ in expected if type_ not in (came, END)][:1]
-    field, right = part, "another"
+    right = "another"
     if repair is not None:
         if repair.what == "insert":
             missing = repair.types

@@ -52,8 +52,10 @@ class EncodedNGram(PartsModel):
             for type_, p in after.items():
                 if_now = self._readings(Case(case.id, [*case.events, Event(type_, {}, now)]))[-2]
                 contexts, word = next(rest for name, *rest in if_now if name == "delay")
+                waits = self._counts.distribution(contexts)
                 longer = DELAY_WORDS[DELAY_WORDS.index(word) :]
-                still += p * sum(self._counts.probability(contexts, w) for w in longer)
+                unseen = waits[UNSEEN] if any(w not in waits for w in longer) else 0.0
+                still += p * (unseen + sum(waits.get(w, 0.0) for w in longer))
             found.append(log(min(still, 1.0)))
         return found
 

@@ -84,6 +84,12 @@ def rarities(
 ) -> list[float]:
     """Each value as its :func:`rarity` (nats) among the known ones of the same process.
 
-    So cases of different processes can be ranked together.
+    So cases of different processes can be ranked together. Raises ValueError if none are known for
+    the process of a case.
     """
+    if unknown := {case.category for case in cases} - known.keys():
+        raise ValueError(
+            f"no normal cases of {', '.join(sorted(unknown))}, only of {', '.join(known)}: "
+            "calibrate with cases of it"
+        )
     return [rarity(known[case.category], v) for case, v in zip(cases, values, strict=True)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from transformers import (
@@ -35,12 +36,14 @@ class Recipe:
     """How long and how fast a model learns; the defaults are notebook 4's.
 
     epochs: how often every case is seen. learning_rate: the peak. batch_size: cases per step.
+    max_length: the tokens that a case may have.
     """
 
     epochs: int = 1
     learning_rate: float = 0.004
     batch_size: int = 4
     seed: int = 7
+    max_length: int = 512
 
 
 def lora(base: PreTrainedModel) -> LoraConfig:
@@ -75,7 +78,7 @@ def fine_tune(
         config = lora(model)
     else:
         model = PeftModel.from_pretrained(model, start / predictor.ADAPTER, is_trainable=True)
-    rows = training.dataset(cases, encoding, tokenizer, 512, running)
+    rows = training.dataset(cases, encoding, tokenizer, recipe.max_length, running)
     trained = _train(model, tokenizer, rows, recipe, hardware, config)
     predictor.save(folder, trained, encoding, base_model)
     return Predictor.load(folder, hardware)
@@ -110,8 +113,8 @@ def from_scratch(
         }
     )
     set_seed(recipe.seed)
-    model = AutoModelForCausalLM.from_config(config)
-    rows = training.dataset(cases, encoding, tokenizer, 512, running)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    rows = training.dataset(cases, encoding, tokenizer, recipe.max_length, running)
     trained = _train(model, tokenizer, rows, recipe, hardware, None)
     return Predictor(trained.to(hardware.device), tokenizer, encoding)
 
@@ -132,6 +135,7 @@ def _train(
             learning_rate=recipe.learning_rate,
             batch_size=recipe.batch_size,
             seed=recipe.seed,
+            max_length=recipe.max_length,
         )
         config.save_strategy = "no"
         trainer = SFTTrainer(

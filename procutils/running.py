@@ -19,6 +19,8 @@ from procutils.written import Memory
 #: A name whose first token has less than this share of all names' counts for nothing in a silence:
 #: those of the other processes, mostly, which would take most of the time.
 NEGLIGIBLE = 1e-5
+#: Copies of what is remembered hold so many tokens at once, at most.
+REMEMBERED = 16_384
 
 
 class Running:
@@ -81,7 +83,9 @@ class Running:
 
         Raises ValueError if the case has no event yet, or one after ``now``.
         """
-        if self._memory.now is None or now < self._memory.now:
+        if self._memory.now is None:
+            raise ValueError("the case has no event yet: nothing is awaited before the first")
+        if now < self._memory.now:
             raise ValueError(f"the latest event came at {self._memory.now}: give a time after it")
         word = delay_word(self._memory.now, now)
         if self._waits is None:  # asked once per event, however many moments are asked about
@@ -101,13 +105,20 @@ class Running:
         least = NEGLIGIBLE * float(now[list(set(first))].sum())
         return [name for name, token in zip(names, first, strict=True) if now[token] >= least]
 
-    @torch.inference_mode()
     def _after(self, names: Collection[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """The log-probability of each name now, and of each delay after it.
 
         Shapes: [names], [names, DELAY_WORDS].
         """
         ends = text_ids(self._tokenizer, names)
+        most = max(REMEMBERED // self._cache.get_seq_length(), 1)
+        some = [self._after_some(ends[i : i + most]) for i in range(0, len(ends), most)]
+        log_p, delays = zip(*some, strict=True)
+        return torch.cat(log_p), torch.cat(delays)
+
+    @torch.inference_mode()
+    def _after_some(self, ends: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """:meth:`_after` for names as tokens, read side by side: each has a copy of the cache."""
         width, device = max(map(len, ends)), self._next.device
         rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
         cache = deepcopy(self._cache)
@@ -128,5 +139,6 @@ class Running:
         rows = torch.tensor([ids], device=self._model.device)
         read = self._model(input_ids=rows, past_key_values=self._cache, use_cache=True)
         logits = read.logits[0].float()
-        self._cache, self._next, self._waits = read.past_key_values, logits[-1], None
+        # A copy: a view would keep the logits of all tokens, 200 kB each.
+        self._cache, self._next, self._waits = read.past_key_values, logits[-1].clone(), None
         return logits

@@ -14,7 +14,7 @@ from procutils.encoding import Encoding
 from procutils.normal import Normal
 from procutils.repairs import ANOTHER, Repair, repaired, right_value
 from procutils.surprise import Scorer, Usual
-from procutils.written import RELATIONS, Field, Memory
+from procutils.written import RELATIONS, Field, Memory, part_name
 
 #: So many steps, at most, are thought to be missing in one place.
 MOST_MISSING = 3
@@ -87,20 +87,31 @@ class Search:
     def of_field(self, position: int, part: str) -> Finding:
         """A field that holds something strange: what should it hold?"""
         event = self.case.events[position]
-        item, memory = None, Memory()
-        if self.encoding:
-            item, memory = self.encoding.field(self.case, position, part)
+        item, memory = self._field(position, part)
         if item is not None and item.kind == "due":
             return self.of_time(position, part)
         kind = "wrong actor" if self._names_actor(event.type, item) else "wrong field"
-        values, known = self._values(position, part, item, memory)
-        values = [value for value in values if value != event.data.get(part)]
+        name = part if item is None else item.name
+        values, known = self._values(position, name, item, memory)
+        values = [value for value in values if value != event.data.get(name)]
         if not values:
             return kind, None
-        options = [replace(event, data=event.data | {part: value}) for value in values]
+        options = [replace(event, data=event.data | {name: value}) for value in values]
         at, works = self._likeliest(position, part, options)
         value = values[at] if known else ANOTHER
-        return kind, Repair("set", position, field=part, value=value) if works else None
+        return kind, Repair("set", position, field=name, value=value) if works else None
+
+    def field_name(self, position: int, part: str) -> str:
+        """The field that a part of an event holds; of a type or a delay, its own name."""
+        item, _ = self._field(position, part)
+        return part if item is None else item.name
+
+    def _field(self, position: int, part: str) -> tuple[Field | None, Memory]:
+        """How the field that a part holds is written, if it holds one and the scorer reads fields,
+        and what came before."""
+        if not self.encoding or position == len(self.case.events):
+            return None, Memory()
+        return self.encoding.field(self.case, position, part)
 
     def _candidates(
         self, position: int, expected: Sequence[tuple[str, float]]
@@ -163,7 +174,7 @@ class Search:
                     yield kind, Repair("set", position, field=item.name, value=value)
 
     def _values(
-        self, position: int, part: str, item: Field | None, memory: Memory
+        self, position: int, name: str, item: Field | None, memory: Memory
     ) -> tuple[list[Any], bool]:
         """What a field could hold, and whether one of these must be the right value itself, not
         just something like it."""
@@ -177,7 +188,7 @@ class Search:
         right = right_value(item, event, memory, self.normal, category) if item else None
         if right is not None:
             return [right], True
-        return self.normal.choices(category, event.type, part), True
+        return self.normal.choices(category, event.type, name), True
 
     def _likeliest(self, position: int, part: str, options: Sequence[Any]) -> tuple[int, bool]:
         """Which of several events in this place is the likeliest, of those whose ``part`` would be
@@ -207,7 +218,7 @@ class Search:
         rarities = [self.usual.parts(self.case.category, score) for score in scores]
         found = [parts["type"] for parts in rarities[repair.position :]]
         if repair.what == "set":
-            found.append(rarities[repair.position].get(repair.field, 0.0))
+            found.append(rarities[repair.position].get(part_name(repair.field), 0.0))
         return max(found) <= self.limit
 
     def _said(self, position: int) -> tuple[Any, ...]:

@@ -22,8 +22,10 @@ class TokenScore(NamedTuple):
     greedy: bool
 
 
-#: Rows of logits worked on at once: as many as stay in a processor's cache.
+#: Rows of logits worked on at once on a CPU: as many as stay in its cache.
 ROWS = 16
+#: Log-probabilities (nats) below this are summed as such, which takes longer.
+FAR = -60.0
 
 #: A token that nobody had to guess.
 CERTAIN = TokenScore(0.0, 0.0, True)
@@ -34,7 +36,8 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> list[TokenScore
 
     logits: [targets, vocabulary], of any precision; targets: [targets].
     """
-    some = zip(logits.split(ROWS), targets.split(ROWS), strict=True)
+    size = ROWS if logits.device.type == "cpu" else max(len(logits), 1)
+    some = zip(logits.split(size), targets.split(size), strict=True)
     found = [_columns(rows.float(), of_rows) for rows, of_rows in some]
     columns = [torch.cat(column).tolist() for column in zip(*found, strict=True)]
     return [TokenScore(*values) for values in zip(*columns, strict=True)]
@@ -49,7 +52,9 @@ def _columns(
     total = weights.sum(1).log()
     log_p = of_target[:, 0] - likeliest - total
     tail = weights.mul_(logits <= of_target).sum(1).log() - total
-    # The target is in its own tail, also where its weight is too small for a float.
+    if (far := log_p < FAR).any():  # where a weight is too small for a float
+        rest = logits[far].masked_fill(logits[far] > of_target[far], -torch.inf)
+        tail[far] = rest.logsumexp(1) - likeliest[far] - total[far]
     return log_p, tail.clamp(max=0.0).maximum(log_p), of_target[:, 0] >= likeliest
 
 

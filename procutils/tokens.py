@@ -65,8 +65,10 @@ def tokenise(
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The token ids of each text, of which there is at least one.
+    """The token ids of each text.
 
     A field that happens to read ``<|endoftext|>`` is text, and ends nothing.
     """
+    if not texts:
+        return []  # of which the tokenizer makes an error
     return tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -34,9 +34,12 @@ def dataset(
     """Rows of ``input_ids`` and ``labels``: one per case; see ``Tokens.labels`` for what is masked.
 
     running: ids of cases that may go on: their text does not end with the end-of-text token.
-    Raises ValueError if a case has more than ``max_length`` tokens: nothing is cut silently.
+    Raises ValueError if there are no cases, or if one has more than ``max_length`` tokens: nothing
+    is cut silently.
     """
     rows = [tokenise(case, encoding, tokenizer, case.id not in running) for case in cases]
+    if not rows:
+        raise ValueError("no cases to learn from: give at least one")
     longest = max(len(row.ids) for row in rows)
     if longest > max_length:
         raise ValueError(
@@ -51,7 +54,8 @@ def dataset(
 def schedule(rows: Dataset, epochs: int, batch_size: int, seed: int = 7) -> Dataset:
     """The rows in the order in which they are learned from, ``epochs`` times over.
 
-    Batches hold cases of like length, for little padding, and come in random order. Sorting a whole
+    Batches hold cases of like length, for little padding, and come in random order; one that is not
+    full shifts those after it, which then straddle two lengths. Sorting a whole
     epoch by length would be faster still, but cases of one process are of like length: the model
     would see one process after the other, and forget each meanwhile.
     """

@@ -89,6 +89,12 @@ class Memory:
         return times[n - 1][1:] if n else (None, 0.0)
 
 
+def part_name(field: str) -> str:
+    """What the part of an event that holds a field is called: as the field, or with ``field``
+    behind it where the type or the delay of the event is called so already."""
+    return f"{field} field" if field in ("type", "delay") else field
+
+
 def name_in(type_: str, key: Key) -> str | None:
     """The name of a field of this event type; None if it is one of another type."""
     return key[len(type_) + 1 :] if key.startswith(f"{type_}.") else None
@@ -125,9 +131,8 @@ class Field:
 
     @property
     def part(self) -> str:
-        """What this part of an event is called: the field's name, or with ``field`` behind it
-        where that is what the type or the delay of the event is called already."""
-        return f"{self.name} field" if self.name in ("type", "delay") else self.name
+        """What this part of an event is called: see :func:`part_name`."""
+        return part_name(self.name)
 
     def written(self, event: Event, memory: Memory) -> str:
         """What stands in the text of the case: nothing for the usual, else :meth:`text`."""

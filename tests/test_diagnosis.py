@@ -269,6 +269,20 @@ def test_a_field_that_is_missing_is_wrong():
     assert verdict.repair.value == case.events[0].data["amount"]
 
 
+def test_a_field_called_type_is_not_taken_for_the_type_of_the_event():
+    start = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    cases = []
+    for i, colour in enumerate(["red", "blue"] * 100):
+        painted = Event(f"Painted{colour.title()}", {}, start + timedelta(minutes=i))
+        cases.append(Case(f"job-{i}", [Event("Opened", {"type": colour}, start), painted]))
+    by = Detector.calibrate(EncodedNGram(2).fit(cases[:100]), cases[100:], 0.02)
+    verdict = by.check(with_data(cases[0], 0, type="green"))
+    assert (verdict.kind, verdict.position, verdict.part) == ("wrong field", 0, "type field")
+    assert verdict.repair.field == "type" and verdict.repair.value in ("red", "blue")
+    assert "with type = 'green'; expected: " in verdict.explanation
+    assert verdict.action.startswith("Check type of Opened against its source")
+
+
 def test_a_copied_person_is_an_actor():
     """A relation says who it must be; whoever it is, it is a person."""
     case = next(case for case in FRESH if "ComplianceReviewCompleted" in case.types)

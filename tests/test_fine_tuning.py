@@ -1,17 +1,20 @@
 """Fine-tuning as one call, with a tiny base model."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tiny_model import tiny_with_tokenizer
 
-from procutils import fine_tuning
+from procutils import fine_tuning, training
 from procutils.encoding import Encoding
 from procutils.evaluation import nll_per_event
 from procutils.finance.processes import simulate
 from procutils.fine_tuning import Recipe, fine_tune, from_scratch
 from procutils.models import load_base
-from procutils.predictor import Predictor
+from procutils.predictor import ADAPTER, Predictor
 
 FIRM = simulate(seed=5, cases=32)
 TRAIN, TEST = FIRM[:24], FIRM[24:]
@@ -61,7 +64,13 @@ def test_a_small_model_from_random_weights_learns_and_depends_on_its_seed_alone(
     assert long < short
 
 
-def test_only_the_top_third_is_trained():
-    base = load_base()
-    config = fine_tuning.lora(base)
-    assert config.layers_to_transform == list(range(20, 30))
+def test_only_the_linear_layers_of_the_top_third_are_trained(base, tuned):
+    weights = load_file(tuned[0] / ADAPTER / "adapter_model.safetensors")
+    trained = {re.search(r"layers\.(\d+)\.\w+\.(\w+)", name).groups() for name in weights}
+    layers = training.top_third(load_base(base))
+    assert trained == {(str(layer), linear) for layer in layers for linear in fine_tuning.LINEAR}
+
+
+def test_a_case_may_be_as_long_as_the_recipe_says(base, tmp_path):
+    with pytest.raises(ValueError, match="max_length is 20: raise max_length"):
+        fine_tune(TRAIN, ENCODING, tmp_path, replace(RECIPE, max_length=20), base)

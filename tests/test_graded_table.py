@@ -68,6 +68,11 @@ def test_an_entrant_that_looks_at_whole_cases_stands_among_those_of_its_process(
     assert all(values == sorted(values) for values in known.values())
 
 
+def test_cases_of_a_process_without_normal_ones_stand_nowhere():
+    with pytest.raises(ValueError, match="no normal cases of job, only of payment"):
+        rarities({"payment": [1.0]}, [Case("job-1", TEST[0].events)], [2.0])
+
+
 def test_asked_together_they_cost_what_they_cost_alone():
     found = Entrant.together([1.0, 0.0], [Entrant([], 3, 0.5, 2.0), Entrant([], 4, 0.25, 5.0)])
     assert found == Entrant([1.0, 0.0], 7, 0.75, 7.0)

@@ -117,8 +117,16 @@ def test_a_moment_before_the_latest_event_is_refused(base):
     case = CASES[0]
     with pytest.raises(ValueError, match="give a time after it"):
         base.running(case).silence(case.events[-1].at - timedelta(seconds=1))
-    with pytest.raises(ValueError, match="give a time after it"):
+    with pytest.raises(ValueError, match="no event yet"):
         base.running(begun(case, 0)).silence(case.events[0].at)
+
+
+def test_names_are_read_a_few_at_a_time_where_the_case_is_long(base, monkeypatch):
+    case = begun(CASES[0], 3)
+    at_once = base.running(case).next_events(k=100)
+    monkeypatch.setattr("procutils.running.REMEMBERED", 100)
+    by_few = base.running(case).next_events(k=100)
+    assert dict(by_few) == pytest.approx(dict(at_once), abs=1e-6, rel=NATS)
 
 
 def test_every_delay_is_one_token_of_its_own(base):

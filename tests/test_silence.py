@@ -2,11 +2,11 @@
 
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from procutils.cases import Case
+from procutils.cases import Case, Event
 from procutils.encoded_baselines import EncodedNGram
 from procutils.finance.processes import simulate
 from procutils.silence import waiting, young
@@ -57,3 +57,17 @@ def test_silence_grows_less_probable_as_time_passes():
         found = scorer.silences([(case, now + span) for span in spans])
         assert found == sorted(found, reverse=True)
         assert all(log_p <= 0 for log_p in found)
+
+
+def test_all_that_was_never_waited_for_is_as_improbable_together_as_one_of_it():
+    """Months are part of weeks and more; neither was ever seen after the first event."""
+    start = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    spans = [timedelta(seconds=20), timedelta(hours=2)] * 30
+    cases = [
+        Case(f"job-{i}", [Event("Opened", {}, start), Event("Closed", {}, start + span)])
+        for i, span in enumerate(spans)
+    ]
+    scorer = EncodedNGram(2).fit(cases)
+    opened = Case("job-x", cases[0].events[:1])
+    week, year = scorer.silences((opened, start + timedelta(days=n)) for n in (7, 365))
+    assert week == year < scorer.silences([(opened, start + timedelta(minutes=1))])[0]

@@ -59,6 +59,11 @@ def test_a_long_case_is_refused_not_cut(cases, tokenizer):
         training.dataset(cases, Encoding.fit(cases), tokenizer, max_length=20)
 
 
+def test_nothing_is_learned_from_no_cases(tokenizer):
+    with pytest.raises(ValueError, match="give at least one"):
+        training.dataset([], Encoding(), tokenizer, max_length=20)
+
+
 @pytest.mark.parametrize(
     ("hardware", "expected"),
     [

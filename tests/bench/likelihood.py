@@ -33,10 +33,11 @@ def ours(
 
 def ngram(streams: Streams) -> tuple[int, Scores]:
     """Counting, as in notebook 4: the order that validation chose, and the scores."""
-    held_out = ceil(len(streams.train) / 5)
-    train, validation = streams.train[:-held_out], streams.train[-held_out:]
+    finished = [case for case in streams.train if case.id not in streams.running]
+    held_out = ceil(len(finished) / 5)
+    train, validation = finished[:-held_out], finished[-held_out:]
     order = NGram.choose(train, validation, orders=range(1, 6)).order
-    scored = NGram(order).fit(streams.train).score_cases(streams.test)
+    scored = NGram(order).fit(finished).score_cases(streams.test)
     return order, [of_case[1:-1] for of_case in scored]
 
 

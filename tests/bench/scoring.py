@@ -1,4 +1,4 @@
-"""Scoring: a pass per case beside an answer generated for every prefix."""
+"""Scoring: what cases begin with read once, beside an answer generated for every prefix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from procutils.hardware import Hardware
 from procutils.predictor import Predictor
 
 from .settings import Settings
-from .streams import Chat, Streams, chats, question_and_answer
+from .streams import Streams, chats, question_and_answer
 from .table import Section, more, timed
 
 
@@ -31,13 +31,15 @@ def measure(settings: Settings) -> Section:
             seconds["ours"] += took
             events, prefixes = events + len(judged), prefixes + len(drawn)
         for name, prompt in streams.prompts.items():
-            asked = [list(chats(case, prompt))[i] for case, i in drawn]
-            _, took = timed(lambda asked=asked: [greedy(model, chat) for chat in asked])
+            answered = [list(chats(case, prompt))[i] for case, i in drawn]
+            asked = [question_and_answer(chat, model.tokenizer) for chat in answered]
+            _, took = timed(lambda asked=asked: [greedy(model, *one) for one in asked])
             seconds[name] += took if turn >= 0 else 0.0
     rate = events / seconds["ours"]
     return Section(
         f"Scoring {events:,} events of {settings.rounds * settings.scored_cases} cases",
-        "Predictor.score_cases: the probability of every part of every event, one pass per case",
+        "Predictor.score_cases: the probability of every part of every event; what several of the "
+        f"{settings.scored_cases:,} cases begin with is read once",
         f"the prototype's: greedy generation of the next event's type, one by one, for {prefixes} "
         "prefixes drawn at random from these cases, with the model's cache",
         "how many times more",
@@ -57,9 +59,8 @@ def measure(settings: Settings) -> Section:
 
 
 @torch.inference_mode()
-def greedy(model: Predictor, chat: Chat) -> str:
+def greedy(model: Predictor, question: list[int], answer: list[int]) -> str:
     """The model's answer, of as many tokens as the true one."""
-    question, answer = question_and_answer(chat, model.tokenizer)
     rows = torch.tensor([question], device=model.model.device)
     said = model.model.generate(
         input_ids=rows,
