@@ -1,10 +1,9 @@
 """What people say about alerts, as events; and what follows from it for the next ones.
 
-A dismissed alert was about something normal. Its strangeness joins those of the calibration cases:
-the threshold rises, or stays. More normal cases at the strange end can only make p-values larger,
-so the promised share of false alarms still holds. The change is an event with its reason in the
-stream ``watchdog_{model}_thresholds``, and counts for what comes after it in the log: what was
-alerted at some position, and why, can be told for ever.
+A dismissed alert was about something normal. Its strangeness joins those of the calibration cases.
+What lies above the threshold never lowers it, so the promised share of false alarms still holds.
+The change is an event with its reason in the stream ``watchdog_{model}_thresholds``, and counts for
+what comes after it in the log: what was alerted at some position, and why, can be told for ever.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class Hardware:
         else:
             _keep_freed_memory()
             device, memory, native = "cpu", None, cpu_computes_bfloat16()
-            name = f"CPU, {torch.get_num_threads()} threads"
+            threads = torch.get_num_threads()
+            name = f"CPU, {threads} thread{'s' * (threads > 1)}"
         best = torch.bfloat16 if native else torch.float32
         return cls(device, formats.get(precision, best), name, memory)
 
