@@ -81,8 +81,9 @@ def locate(name: str) -> str:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetching-") as scratch:
             _check_disk(Path(scratch))
             converted = _convert(_fetch_gguf(Path(scratch)), Path(scratch) / "converted")
-            shutil.rmtree(folder, ignore_errors=True)  # a half-written folder of an older version
-            converted.rename(folder)  # atomic: the folder is there whole, or not at all
+            if not (folder / "model.safetensors").exists():  # or another process was faster
+                shutil.rmtree(folder, ignore_errors=True)  # half-written, by an older version
+                converted.rename(folder)  # atomic: the folder is there whole, or not at all
     return str(folder)
 
 

@@ -116,10 +116,10 @@ def test_a_process_never_seen_has_scores(model, firm):
 @pytest.mark.parametrize("model", ALL)
 def test_a_thousand_cases_take_less_than_two_seconds(model, firm, fitted):
     many = (firm * 3)[:1000]
-    start = time.process_time()
+    start = time.thread_time()
     fitted[model].case_scores(many)
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
     if model in EVENTS:
-        start = time.process_time()
+        start = time.thread_time()
         fitted[model].score_cases(many)
-        assert time.process_time() - start < 2
+        assert time.thread_time() - start < 2

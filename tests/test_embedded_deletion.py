@@ -1,6 +1,7 @@
 """Soft deletion, tombstones and stream metadata of the embedded server."""
 
 import time
+from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ from kurrentdbclient.exceptions import (
 )
 from kurrentdbclient.protos.v1 import streams_pb2, streams_pb2_grpc
 
-from procutils.embedded import EmbeddedKurrentDB
+from procutils.embedded import EmbeddedKurrentDB, reading, transaction
 
 ANY, EXISTS, NO_STREAM = StreamState.ANY, StreamState.EXISTS, StreamState.NO_STREAM
 LAST = 2**63 - 1
@@ -137,11 +138,15 @@ def test_truncation_and_count_limit_what_is_read(client: KurrentDBClient):
     assert revisions(client) == list(range(11))  # nothing was removed, only hidden
 
 
-def test_age_limits_what_is_read(client: KurrentDBClient):
-    client.set_stream_metadata("a-1", metadata={"$maxAge": 1})
+def test_age_limits_what_is_read(client: KurrentDBClient, monkeypatch):
+    ahead = 0
+    clock = SimpleNamespace(time_ns=lambda: time.time_ns() + ahead * 10**9)
+    for module in (reading, transaction):
+        monkeypatch.setattr(module, "time", clock)
+    client.set_stream_metadata("a-1", metadata={"$maxAge": 60})
     append(client, 2)
     assert revisions(client) == [0, 1]
-    time.sleep(1.2)
+    ahead = 61
     append(client)
     assert revisions(client) == [2]
     assert [e.stream_position for e in client.get_stream("$ce-a", resolve_links=True)] == [2]

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import grpc
 import pytest
@@ -53,6 +54,11 @@ def take(subscription, count: int, action: str | None = "ack") -> list[RecordedE
             subscription.nack(event, action)
         taken.append(event)
     return taken
+
+
+def in_flight(client: KurrentDBClient, stream: str = "a-1") -> int:
+    """How many events of the group ``g`` are with a consumer, and not answered."""
+    return client.get_subscription_info("g", stream).total_in_flight_messages
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -110,6 +116,7 @@ def test_what_was_acked_is_not_delivered_again(client: KurrentDBClient):
     client.create_subscription_to_stream("g", "a-1")
     with read(client, "g", "a-1") as subscription:
         take(subscription, 3)
+        until(lambda: in_flight(client) == 2)
     with read(client, "g", "a-1") as subscription:
         assert revisions(take(subscription, 2)) == [3, 4]
 
@@ -154,6 +161,7 @@ def test_a_category_is_delivered_with_its_links_resolved(client: KurrentDBClient
             ("Paid", "a-2"),
         ]
         assert [event.link.stream_name for event in seen] == ["$ce-a", "$ce-a"]
+        until(lambda: in_flight(client, "$ce-a") == 0)
     with read(client, "g", "$ce-a") as subscription:
         append(client, "a-3", type="Last")
         assert [event.type for event in take(subscription, 1)] == ["Last"]
@@ -191,6 +199,7 @@ def test_skip_is_done_with_an_event(client: KurrentDBClient):
     client.create_subscription_to_stream("g", "a-1")
     with read(client, "g", "a-1") as subscription:
         take(subscription, 1, "skip")
+        until(lambda: in_flight(client) == 1)
     with read(client, "g", "a-1") as subscription:
         assert revisions(take(subscription, 1)) == [1]
     assert client.get_subscription_info("g", "a-1").parked_message_count == 0
@@ -302,6 +311,7 @@ def test_pinned_streams_of_a_consumer_that_leaves_go_to_the_other(client: Kurren
             for number in range(20):
                 append(client, f"a-{number}")
             until(lambda: len(one.seen) + len(two.seen) == 20)
+            until(lambda: in_flight(client, "$ce-a") == 0)
             moved = {event.stream_name for event in two.seen}
         kept = {event.stream_name for event in one.seen}
         one.seen.clear()
@@ -350,7 +360,7 @@ def test_a_consumer_that_goes_leaves_its_events_to_the_others(client: KurrentDBC
     with read(client, "g", "a-1") as gone:
         take(gone, 2)
         take(gone, 3, None)
-        time.sleep(0.1)
+        until(lambda: in_flight(client) == 8)
     with read(client, "g", "a-1") as subscription:
         seen = take(subscription, 8)
     assert sorted(revisions(seen)) == list(range(2, 10))
@@ -535,7 +545,7 @@ def test_stopping_the_server_writes_the_checkpoint(tmp_path: Path):
         client.create_subscription_to_stream("g", "a-1")
         subscription = read(client, "g", "a-1")
         take(subscription, 3)
-        until(lambda: client.get_subscription_info("g", "a-1").total_in_flight_messages == 2)
+        until(lambda: in_flight(client) == 2)
         server.stop()
         with pytest.raises(KurrentDBClientError):
             take(subscription, 9)
@@ -604,17 +614,22 @@ def test_idle_consumers_cost_nothing_and_wake_at_once(client: KurrentDBClient):
         append(client, "a-1")
         take(subscription, 1)
         time.sleep(0.3)
-        before = time.process_time()
-        time.sleep(2)
-        # The client itself looks for answers to hand on; with PROMPT, a hundred times a second.
-        assert time.process_time() - before < 0.4
-        delays = []
-        for _ in range(20):
+
+        def asleep() -> float:
+            before = time.process_time()
+            time.sleep(2)
+            return time.process_time() - before
+
+        def to_wake() -> float:
             append(client, "a-1")
             answered = time.perf_counter()
             take(subscription, 1)
-            delays.append(time.perf_counter() - answered)
-        assert sorted(delays)[10] < 0.05
+            return time.perf_counter() - answered
+
+        # A ticker would show every time; a busy machine now and then. The client itself looks for
+        # answers to hand on; with PROMPT, a hundred times a second.
+        assert any(asleep() < 0.4 for _ in range(3))
+        assert any(median(to_wake() for _ in range(20)) < 0.05 for _ in range(3))
 
 
 def test_many_writers_two_consumers_each_event_once(client: KurrentDBClient):

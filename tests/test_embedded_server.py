@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -78,8 +79,10 @@ def test_kill_9_in_the_middle_of_appends_loses_no_acknowledged_event(tmp_path: P
             ]
             for writer in writers:
                 writer.start()
-            while len(acknowledged.get(f"a-{attempt}1", [])) < 30:
-                threading.Event().wait(0.01)
+            end = time.monotonic() + 60
+            while len(acknowledged.get(f"a-{attempt}1", [])) < 30 or len(acknowledged) % 3:
+                assert time.monotonic() < end
+                time.sleep(0.01)
             server.process.kill()
             for writer in writers:
                 writer.join()

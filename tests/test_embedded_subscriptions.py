@@ -1,9 +1,9 @@
 """Catch-up subscriptions of the embedded server: catching up, live, checkpoints, waking."""
 
 import itertools
-import resource
 import threading
 import time
+from statistics import median
 
 import grpc
 import pytest
@@ -190,29 +190,33 @@ def test_a_sleeping_subscriber_costs_nothing_and_wakes_at_once(client: KurrentDB
     with client.subscribe_to_all(timeout=PATIENCE) as subscription:
         append(client, "a-1")
         take(subscription, 1)
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        time.sleep(2)
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
-        delays = []
-        for _ in range(20):
+
+        def asleep() -> float:
+            before = time.process_time()
+            time.sleep(2)
+            return time.process_time() - before
+
+        def to_wake() -> float:
             append(client, "a-1")
             answered = time.perf_counter()
             take(subscription, 1)
-            delays.append(time.perf_counter() - answered)
-        assert sorted(delays)[10] < 0.05
+            return time.perf_counter() - answered
+
+        # A ticker would show every time; a busy machine now and then.
+        assert any(asleep() < 0.2 for _ in range(3))
+        assert any(median(to_wake() for _ in range(20)) < 0.05 for _ in range(3))
 
 
 def test_subscriptions_that_end_give_their_threads_back(client: KurrentDBClient):
     def workers() -> int:
         return sum(thread.name == "kurrentdb" for thread in threading.enumerate())
 
-    for _ in range(3):
+    for _ in range(10):
         opened = [client.subscribe_to_all(timeout=PATIENCE) for _ in range(10)]
         for subscription in opened:
             subscription.stop()
         time.sleep(0.3)
-    assert workers() < 20  # 30 subscriptions, one after the other ten
+    assert workers() < 50  # 100 subscriptions, one after the other ten
 
 
 def test_stopping_the_server_ends_its_subscriptions(server: EmbeddedKurrentDB):

@@ -106,7 +106,8 @@ class TestMixture:
         p = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
         models = {"a": forecast(p, truth), "b": forecast(p[::-1], truth)}
         found = measures(mixed(models, fitted_shares(models)))["log_likelihood"]
-        assert found >= max(measures(m)["log_likelihood"] for m in models.values()) - 1e-3
+        # 200 steps of expectation maximisation end at most x / (1 + eˣ) / 200 < 1.4e-3 nats short.
+        assert found >= max(measures(m)["log_likelihood"] for m in models.values()) - 2e-3
 
 
 class TestModels:
