@@ -106,8 +106,8 @@ def test_both_score_the_same_cases(settings):
 def test_greedy_generation_says_as_many_tokens_as_the_truth(settings, streams):
     model = Predictor.base(settings.base_model, streams.encoding)
     chat = next(chats(streams.test[0], streams.prompts["short"]))
-    _, answer = question_and_answer(chat, model.tokenizer)
-    said = scoring.greedy(model, chat)
+    question, answer = question_and_answer(chat, model.tokenizer)
+    said = scoring.greedy(model, question, answer)
     assert len(model.tokenizer(said)["input_ids"]) <= len(answer), "text may join tokens, not more"
 
 
