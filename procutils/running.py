@@ -112,12 +112,15 @@ class Running:
         """
         ends = text_ids(self._tokenizer, names)
         most = max(REMEMBERED // self._cache.get_seq_length(), 1)
-        some = [self._after_some(ends[i : i + most]) for i in range(0, len(ends), most)]
-        log_p, delays = zip(*some, strict=True)
-        return torch.cat(log_p), torch.cat(delays)
+        delays = [ids[0] for ids in text_ids(self._tokenizer, [f" {w}" for w in DELAY_WORDS])]
+        some = [self._after_some(ends[i : i + most], delays) for i in range(0, len(ends), most)]
+        log_p, following = zip(*some, strict=True)
+        return torch.cat(log_p), torch.cat(following)
 
     @torch.inference_mode()
-    def _after_some(self, ends: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _after_some(
+        self, ends: list[list[int]], delays: list[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """:meth:`_after` for names as tokens, read side by side: each has a copy of the cache."""
         width, device = max(map(len, ends)), self._next.device
         rows = torch.tensor([end + end[:1] * (width - len(end)) for end in ends], device=device)
@@ -128,8 +131,6 @@ class Running:
         steps = after[:, :-1].gather(2, rows[:, 1:, None])[..., 0]
         within = torch.arange(1, width, device=device) < lengths[:, None]
         log_p = self._next.log_softmax(0)[rows[:, 0]] + (steps * within).sum(1)
-        words = [f" {word}" for word in DELAY_WORDS]
-        delays = [ids[0] for ids in text_ids(self._tokenizer, words)]
         following = after[torch.arange(len(ends)), lengths - 1][:, delays]
         return log_p.cpu(), following.cpu()
 

@@ -87,11 +87,13 @@ class Search:
     def of_field(self, position: int, part: str) -> Finding:
         """A field that holds something strange: what should it hold?"""
         event = self.case.events[position]
-        item, memory = self._field(position, part)
+        item, memory = None, Memory()
+        if self.encoding:
+            item, memory = self.encoding.field(self.case, position, part)
         if item is not None and item.kind == "due":
             return self.of_time(position, part)
         kind = "wrong actor" if self._names_actor(event.type, item) else "wrong field"
-        name = part if item is None else item.name
+        name = self.field_name(position, part)
         values, known = self._values(position, name, item, memory)
         values = [value for value in values if value != event.data.get(name)]
         if not values:
@@ -103,15 +105,8 @@ class Search:
 
     def field_name(self, position: int, part: str) -> str:
         """The field that a part of an event holds; of a type or a delay, its own name."""
-        item, _ = self._field(position, part)
-        return part if item is None else item.name
-
-    def _field(self, position: int, part: str) -> tuple[Field | None, Memory]:
-        """How the field that a part holds is written, if it holds one and the scorer reads fields,
-        and what came before."""
-        if not self.encoding or position == len(self.case.events):
-            return None, Memory()
-        return self.encoding.field(self.case, position, part)
+        items = self._items((*self.case.types, END)[position])
+        return next((item.name for item in items if item.part == part), part)
 
     def _candidates(
         self, position: int, expected: Sequence[tuple[str, float]]
@@ -164,10 +159,10 @@ class Search:
 
     def _settings(self, position: int) -> Iterator[Finding]:
         """Other values for the fields of an event, where there are few."""
-        if position < 0 or not self.encoding:
+        if position < 0:
             return
         event = self.case.events[position]
-        for item in self.encoding.fields.get(event.type, ()):
+        for item in self._items(event.type):
             kind = "wrong actor" if self._names_actor(event.type, item) else "wrong field"
             for value in self.normal.choices(self.case.category, event.type, item.name):
                 if item.usual is None and value != event.data.get(item.name):
@@ -225,9 +220,12 @@ class Search:
         """The type of an event and, if the scorer reads fields, the values of those that do not
         follow from others."""
         event = self.case.events[position]
-        items = self.encoding.fields.get(event.type, ()) if self.encoding else ()
-        own = [item.name for item in items if item.kind not in (*RELATIONS, "due")]
+        own = [i.name for i in self._items(event.type) if i.kind not in (*RELATIONS, "due")]
         return event.type, *map(event.data.get, own)
+
+    def _items(self, type_: str) -> Sequence[Field]:
+        """How the fields of an event type are written; none if the scorer reads none."""
+        return self.encoding.fields.get(type_, ()) if self.encoding else ()
 
     def _stranger(self, came: str) -> str | None:
         """The kind of anomaly that an event type of another process is, or one of none."""

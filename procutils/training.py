@@ -55,9 +55,9 @@ def schedule(rows: Dataset, epochs: int, batch_size: int, seed: int = 7) -> Data
     """The rows in the order in which they are learned from, ``epochs`` times over.
 
     Batches hold cases of like length, for little padding, and come in random order; one that is not
-    full shifts those after it, which then straddle two lengths. Sorting a whole
-    epoch by length would be faster still, but cases of one process are of like length: the model
-    would see one process after the other, and forget each meanwhile.
+    full shifts those after it, which then straddle two lengths. Sorting a whole epoch by length
+    would be faster still, but cases of one process are of like length: the model would see one
+    process after the other, and forget each meanwhile.
     """
     rng, length = random.Random(seed), [len(ids) for ids in rows["input_ids"]]
     order: list[int] = []
